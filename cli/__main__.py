@@ -1,0 +1,5 @@
+"""`python -m cli` is `hotspot`."""
+
+from cli.main import main
+
+main()

@@ -1,0 +1,43 @@
+"""`hotspot worker`: the agents against configured servers, until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Sequence
+
+import click
+import uvloop
+
+from cli.logs import structured_logs
+from schemas.region import RegionFile, load_region
+from schemas.settings import Settings, load_settings
+from streams.app import Worker
+
+
+@click.command()
+def worker() -> None:
+    """Run the agents against the servers that HOTSPOT_* environment variables name.
+
+    \b
+    Example:
+      HOTSPOT_BOOTSTRAP=kafka:9092 HOTSPOT_REDIS_URL=redis://redis:6379/0 \\
+      HOTSPOT_REGIONS=regions/hampshire.toml hotspot worker
+    """
+    structured_logs()
+    settings = load_settings()
+    regions = [load_region(path) for path in settings.regions]
+    failure = uvloop.run(_serve(settings, regions))
+    if failure is not None:
+        raise SystemExit(1)
+
+
+async def _serve(settings: Settings, regions: Sequence[RegionFile]) -> BaseException | None:
+    running = Worker(settings, regions)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, running.stopped.set)
+    await running.start()
+    await running.stopped.wait()
+    await running.stop()
+    return running.failure

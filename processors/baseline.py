@@ -1,0 +1,190 @@
+"""The expectation: what is usual for any place and hour, learned from what was known when it was fitted."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from processors.arrays import BLOCKS, KINDS, Floats, Small
+from processors.exposure import Rates
+from processors.incidents import Incidents
+from processors.localtime import BLOCK_OF_HOUR, DAY_S, HOUR_S, Hours, LocalHours
+from processors.season import Season, fit_season
+from processors.shares import Places, Shares, find_places, fit_shares
+from schemas.detection import DetectionSettings
+from schemas.located import LocatedArray, Status
+
+MIN_INCIDENTS: Final = 50
+"""At least one kind must have shown so many before there is a baseline at all."""
+MIN_OF_KIND: Final = 20
+MIN_DAYS_OF_KIND: Final = 28
+"""A kind with less is left out: no expectation, no score."""
+DELAY_STRENGTH: Final = 20.0
+"""Records' worth of trust in prompt reporting, so that no age is ever expected to show nothing."""
+_FORMAT: Final = 1
+
+
+class Baseline(NamedTuple):
+    """A fit at one moment. Kinds without enough history have no season, zero shares, and are not scored."""
+
+    fitted_at: int
+    seasons: tuple[Season | None, ...]
+    places: Places
+    shares: Shares
+    known: Floats
+    """Part of the incidents of each age (whole hours) that is known, by kind."""
+    incidents: Small
+    """Incidents learned from, by kind."""
+    records: int
+    """Counting records of the period learned from, as they then were."""
+
+    @property
+    def scored(self) -> tuple[bool, ...]:
+        """Which kinds have an expectation."""
+        return tuple(season is not None for season in self.seasons)
+
+    def rates(self, hours: Hours) -> Rates:
+        """Expected incidents a second of the region over a run of hours."""
+        rate = np.zeros((KINDS, hours.day.size))
+        for k, season in enumerate(self.seasons):
+            if season is not None:
+                rate[k] = season.rate(hours)
+        return Rates(hours.first, rate, hours.block, self.known)
+
+    def yearly(self) -> tuple[float, ...]:
+        """Incidents a year at the present level, by kind; 0 for a kind without a baseline."""
+        return tuple(
+            0.0 if season is None else float(np.exp(season.harmonics[0]) * season.level * 365)
+            for season in self.seasons
+        )
+
+
+def taught_period(at: int, settings: DetectionSettings) -> tuple[int, int]:
+    """What a fit learns from: event times in (first, second]."""
+    return at - settings.baseline_days * DAY_S, at - settings.guard_days * DAY_S
+
+
+def fit_baseline(
+    found: Incidents, rows: LocatedArray, at: int, settings: DetectionSettings, local: LocalHours
+) -> Baseline | None:
+    """Learn from the incidents that occurred in (at - baseline, at - guard]; None while there is too little.
+
+    `rows` are the records behind the incidents: they tell how late records are known.
+    """
+    begin, end = taught_period(at, settings)
+    taught = (found.occurred > begin) & (found.occurred <= end)
+    if not taught.any():
+        return None
+    history = Incidents(found.kind[taught], found.ix[taught], found.iy[taught], found.occurred[taught])
+    per_kind = np.bincount(history.kind, minlength=KINDS)
+    first = int(history.occurred.min())
+    if end - first < settings.min_history_days * DAY_S or per_kind.max() < MIN_INCIDENTS:
+        return None
+    hours = local.hours(first // HOUR_S, end // HOUR_S)
+    hour = history.occurred // HOUR_S - hours.first
+    day, of_week = hours.day[hour], hours.of_week[hour]
+    last_day = local.day(end) - 1  # the last local day that lies wholly before the guard gap
+    seasons: list[Season | None] = [None] * KINDS
+    for k in range(KINDS):
+        mine = history.kind == k
+        if per_kind[k] < MIN_OF_KIND or end - history.occurred[mine].min() < MIN_DAYS_OF_KIND * DAY_S:
+            continue
+        # A kind's history starts with its first incident; that day is only partly seen.
+        first_day = int(day[mine].min()) + 1
+        whole = (hours.day >= first_day) & (hours.day <= last_day)
+        within = mine & (day >= first_day) & (day <= last_day)
+        span = Hours(hours.first + int(np.argmax(whole)), hours.of_week[whole], hours.day[whole])
+        seasons[k] = fit_season(day[within], of_week[within], span, settings.level_days)
+    if all(season is None for season in seasons):
+        return None
+    fitted = np.array([season is not None for season in seasons])
+    places, row = find_places(history.ix, history.iy)
+    block = BLOCK_OF_HOUR[of_week]
+    shares = fit_shares(places, row, history.kind, block, _block_parts(seasons), fitted)
+    known = known_by_age(rows, begin, end, settings.spans_s[-1])
+    records = int(((rows["occurred"] > begin) & (rows["occurred"] <= end)).sum())
+    return Baseline(at, tuple(seasons), places, shares, known, per_kind.astype(np.int32), records)
+
+
+def known_by_age(rows: LocatedArray, begin: int, end: int, oldest_s: int) -> Floats:
+    """Part of the records of each age in whole hours that is known, by kind, relative to the oldest age.
+
+    Only records that were never revised tell when they were first known: the store keeps the newest revision.
+    """
+    ages = -(-oldest_s // HOUR_S) + 1
+    known = np.ones((KINDS, ages))
+    used = rows[(rows["status"] == Status.RECORDED) & (rows["occurred"] > begin) & (rows["occurred"] <= end)]
+    hours = np.maximum(-(-(used["recorded_us"] - used["occurred"] * 1_000_000) // (HOUR_S * 1_000_000)), 0)
+    for k in range(KINDS):
+        late = hours[(used["kind"] == k) & (hours < ages)]
+        if late.size:
+            by_age = np.cumsum(np.bincount(late, minlength=ages))
+            known[k] = (by_age + DELAY_STRENGTH) / (late.size + DELAY_STRENGTH)
+    return known
+
+
+def _block_parts(seasons: list[Season | None]) -> Floats:
+    """Part of a kind's incidents that falls into each block of an ordinary week."""
+    parts = np.full((KINDS, BLOCKS), 1.0 / BLOCKS)
+    for k, season in enumerate(seasons):
+        if season is not None:
+            parts[k] = np.bincount(BLOCK_OF_HOUR, season.week, BLOCKS) / season.week.sum()
+    return parts
+
+
+def to_bytes(baseline: Baseline) -> bytes:
+    """An exact, repeatable packing: a line of JSON that names the arrays, then their bytes."""
+    arrays: dict[str, NDArray[Any]] = {}
+    levels: list[float | None] = []
+    for k, season in enumerate(baseline.seasons):
+        levels.append(None if season is None else season.level)
+        if season is not None:
+            arrays[f"harmonics{k}"], arrays[f"week{k}"] = season.harmonics, season.week
+    arrays.update({f"place_{name}": value for name, value in baseline.places._asdict().items() if name != "n_large"})
+    arrays.update({f"share_{name}": value for name, value in baseline.shares._asdict().items()})
+    arrays.update(known=baseline.known, incidents=baseline.incidents)
+    header = {
+        "format": _FORMAT,
+        "fitted_at": baseline.fitted_at,
+        "levels": levels,
+        "records": baseline.records,
+        "n_large": baseline.places.n_large,
+        "arrays": [[name, value.dtype.str, list(value.shape)] for name, value in arrays.items()],
+    }
+    body = b"".join(np.ascontiguousarray(value).tobytes() for value in arrays.values())
+    return json.dumps(header, separators=(",", ":")).encode() + b"\n" + body
+
+
+def from_bytes(packed: bytes) -> Baseline:
+    """The baseline that `to_bytes` packed."""
+    line, _, body = packed.partition(b"\n")
+    header = json.loads(line)
+    if header["format"] != _FORMAT:
+        raise ValueError(f"a packed baseline has format {header['format']}, this program reads {_FORMAT}")
+    arrays: dict[str, NDArray[Any]] = {}
+    offset = 0
+    for name, dtype, shape in header["arrays"]:
+        n = int(np.prod(shape, dtype=np.int64))
+        arrays[name] = np.frombuffer(body, np.dtype(dtype), n, offset).reshape(shape).copy()
+        offset += arrays[name].nbytes
+    if offset != len(body):
+        raise ValueError(f"a packed baseline holds {len(body)} bytes where its header says {offset}")
+    seasons = tuple(
+        None if level is None else Season(arrays[f"harmonics{k}"], float(level), arrays[f"week{k}"])
+        for k, level in enumerate(header["levels"])
+    )
+    tiles = {name: arrays[f"place_{name}"] for name in Places._fields if name != "n_large"}
+    places = Places(n_large=int(header["n_large"]), **tiles)
+    shares = Shares(**{name: arrays[f"share_{name}"] for name in Shares._fields})
+    return Baseline(
+        header["fitted_at"],
+        seasons,
+        places,
+        shares,
+        arrays["known"],
+        arrays["incidents"],
+        header["records"],
+    )

@@ -1,0 +1,113 @@
+"""The arrays that the window kernels share: rolling counts of every window and the live incidents behind them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from processors.arrays import COLUMNS, KINDS, Bytes, Floats, Ints, Small
+from processors.cells import CellIndex
+
+# Places in `Board.cursor`.
+LIVE = 0
+"""Live incidents held."""
+ENTERED = 1
+"""Those of them that have happened as of now; they come first, for the live incidents are sorted by time."""
+LISTED = 2
+"""Candidate windows."""
+NOW = 3
+"""As of when the counts are."""
+EPOCH_END = 4
+"""The bounds that candidates were chosen by hold before this moment."""
+LEFT = 5
+"""From here on, by span: incidents that have left the span."""
+LONG_AGO = -(2**62)
+NEVER = 2**31 - 1
+"""A count that is not reached."""
+
+
+class Board(NamedTuple):
+    """All state of the rolling counts. R radii, S spans, O offsets."""
+
+    ix: Small
+    iy: Small
+    neighbours: Small
+    """[cell, O] the cell at an offset, or -1."""
+    ring: Small
+    """[O] smallest radius that holds an offset."""
+    holders: Small
+    """[cell] records that count in a cell; a cell without any is no centre of windows."""
+    counts: Small
+    """[cell, kind, R, S] incidents in a window."""
+    need: Small
+    """[cell, kind, R, S] a count below which a kind cannot make its window a detection within the epoch."""
+    listed: Bytes
+    """[cell, R, S] whether a window is a candidate."""
+    mass: Floats
+    """[cell, R, kind and block] part of the region's expectation that falls into a disc."""
+    candidates: Ints
+    """Windows, numbered (cell · R + radius) · S + span: all that have a count they need, and perhaps more."""
+    when: Ints
+    """Event times of the live incidents, sorted."""
+    where: Small
+    kind: Bytes
+    radii: Ints
+    spans: Ints
+    cursor: Ints
+
+
+class Bar(NamedTuple):
+    """What a window must reach to be a detection, and bounds that tell early which never can."""
+
+    floor: float
+    min_incidents: int
+    scored: Bytes
+    """[kind] whether it has an expectation."""
+    enough: Floats
+    """[count] the largest expectation under which a count of one kind can still do its part to reach the floor."""
+    least: Floats
+    """[S, kind and block] least exposure within the epoch."""
+    least_of_kind: Floats
+    """[S, kind] least exposure within the epoch, all blocks together."""
+
+
+def new_board(cells: CellIndex, radii: tuple[int, ...], spans: tuple[int, ...], live: int) -> Board:
+    """An empty board for the cells of an index, with room for its capacity and for `live` incidents."""
+    n, r, s = cells.capacity, len(radii), len(spans)
+    board = Board(
+        ix=cells.ix,
+        iy=cells.iy,
+        neighbours=cells.neighbours,
+        ring=cells.offsets.ring,
+        holders=np.zeros(n, np.int32),
+        counts=np.zeros((n, KINDS, r, s), np.int32),
+        need=np.full((n, KINDS, r, s), NEVER, np.int32),
+        listed=np.zeros((n, r, s), np.uint8),
+        mass=np.zeros((n, r, COLUMNS)),
+        candidates=np.zeros(n * r * s, np.int64),
+        when=np.zeros(live, np.int64),
+        where=np.zeros(live, np.int32),
+        kind=np.zeros(live, np.uint8),
+        radii=np.array(radii, np.int64),
+        spans=np.array(spans, np.int64),
+        cursor=np.zeros(LEFT + s, np.int64),
+    )
+    clear(board)
+    return board
+
+
+def clear(board: Board) -> None:
+    """Forget all incidents, holders and candidates; the masses stay."""
+    for counts in (board.holders, board.counts, board.listed, board.cursor):
+        counts[...] = 0
+    board.cursor[[NOW, EPOCH_END]] = LONG_AGO
+
+
+def grown(board: Board, cells: CellIndex, live: int) -> Board:
+    """The same board with room for the index's cells and for `live` incidents."""
+    larger = new_board(cells, tuple(board.radii.tolist()), tuple(board.spans.tolist()), max(live, board.when.size))
+    for name in ("holders", "counts", "need", "listed", "mass", "candidates", "when", "where", "kind", "cursor"):
+        old = getattr(board, name)
+        getattr(larger, name)[: old.shape[0]] = old
+    return larger

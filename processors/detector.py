@@ -1,0 +1,270 @@
+"""Everything that one region knows about its records, behind two verbs: apply records, look for hotspots."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from processors.arrays import Ints, Small
+from processors.baseline import Baseline, fit_baseline, from_bytes, taught_period, to_bytes
+from processors.calibration import Calibration, calibrate, settings_fingerprint
+from processors.dispersion import measure_dispersion
+from processors.incidents import incidents
+from processors.live import IX, IY, OCCURRED, LiveRecords, Row
+from processors.localtime import DAY_S, LocalHours
+from processors.records import Applied, RecordStore
+from processors.windows import WindowCounts
+from schemas.detection import Detection, DetectionSettings
+from schemas.located import LocatedArray, pack_cell
+
+#: Records are kept this much longer than the baseline looks back.
+KEEP_DAYS: Final = 7
+#: A batch that changes more than this is taken in by a rebuild at the next look: quicker, and the same.
+BULK: Final = 2_000
+#: The baseline is fitted again at once when its own period gained or lost more than this part of its records (at
+#: least so many): history that is still being loaded, or taken back.
+REVISED_PART: Final = 0.05
+REVISED_LEAST: Final = 50
+#: A calibration no longer fits when a kind has become this many times more or less frequent.
+LEVEL_CHANGE: Final = 1.5
+_RECORDS = "records/"
+
+
+class Look(NamedTuple):
+    """What a look found: windows at or above the calibration's floor, best first, none touching another."""
+
+    as_of: int
+    detections: list[Detection]
+    calibration: Calibration | None
+    """None before there is enough history; then nothing is detected."""
+    refitted: bool
+    calibrated: bool
+
+
+class Detector:
+    """One region. Records arrive in any order; looks move forward. Equal records and looks give equal findings."""
+
+    def __init__(self, settings: DetectionSettings, zone: ZoneInfo) -> None:
+        self._settings = settings
+        self._local = LocalHours(zone)
+        self._store = RecordStore()
+        self._live = LiveRecords(settings.merge_minutes * 60)
+        self._windows = WindowCounts(settings, self._local)
+        self._baseline: Baseline | None = None
+        self._calibration: Calibration | None = None
+        self._as_of: int | None = None
+        self._built = False  # whether windows and live records follow the store
+        self._first: int | None = None  # no counting record is older
+        self._taught = 0  # counting records now in the period of the baseline
+        self._unsaved: set[str] = set()
+
+    @property
+    def settings(self) -> DetectionSettings:
+        """With which this detector was made."""
+        return self._settings
+
+    @property
+    def store(self) -> RecordStore:
+        """The records; to be read only."""
+        return self._store
+
+    @property
+    def baseline(self) -> Baseline | None:
+        """What is usual, as last fitted."""
+        return self._baseline
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What scores mean, as last simulated."""
+        return self._calibration
+
+    @property
+    def as_of(self) -> int | None:
+        """The moment of the last look."""
+        return self._as_of
+
+    def apply(self, rows: LocatedArray) -> Applied:
+        """Take in revisions, in any order and at any time; nothing is looked at."""
+        applied = self._store.apply(rows)
+        changed = applied.removed.size + applied.added.size
+        if changed == 0:
+            return applied
+        if applied.added.size:
+            first = int(applied.added["occurred"].min())
+            self._first = first if self._first is None else min(self._first, first)
+        if changed > BULK:
+            self._built = False
+        if self._built:
+            self._follow(applied.removed.tolist(), applied.added.tolist())
+        return applied
+
+    def look(self, as_of: int) -> Look:
+        """Find what stands out as of a moment; fits and calibrates first where that is due."""
+        if self._as_of is not None and as_of < self._as_of:
+            raise ValueError(f"a look as of {as_of} after one as of {self._as_of}: time does not go back")
+        self._as_of = as_of
+        self._build(as_of)
+        refitted = self._refit_if_due(as_of)
+        calibrated = self._calibrate_if_due(refitted)
+        if refitted or calibrated:
+            self._windows.expect(self._baseline, self._floor())
+        return Look(as_of, self._windows.look(as_of), self._calibration, refitted, calibrated)
+
+    def evaluate(self, ix: int, iy: int, radius_cells: int, span_s: int, as_of: int) -> Detection:
+        """Observed and expected in any window, as of the last look; also in one that went quiet."""
+        self._settle()
+        return self._windows.evaluate(ix, iy, radius_cells, span_s, as_of)
+
+    def expected_total(self, as_of: int, span_s: int) -> tuple[float, ...]:
+        """Expected incidents of the whole region in (as_of - span, as_of], by kind; spans up to the longest."""
+        return self._windows.expected_total(as_of, span_s)
+
+    def snapshot(self) -> dict[str, bytes]:
+        """The parts that changed since the last snapshot; empty bytes where a part is gone."""
+        parts = {_RECORDS + week: packed for week, packed in self._store.dirty_weeks().items()}
+        if "baseline" in self._unsaved:
+            parts["baseline"] = b"" if self._baseline is None else to_bytes(self._baseline)
+        if "calibration" in self._unsaved:
+            parts["calibration"] = b"" if self._calibration is None else self._calibration.to_json().encode()
+        self._unsaved.clear()
+        clock = {"as_of": self._as_of, "settings": settings_fingerprint(self._settings)}
+        parts["clock"] = json.dumps(clock, separators=(",", ":"), sort_keys=True).encode()
+        return parts
+
+    def restore(self, parts: Mapping[str, bytes]) -> None:
+        """Take up where the snapshots left off: `parts` is the newest of each. For a detector that is still empty.
+
+        What was fitted with other settings is not taken over; the next look fits anew.
+        """
+        if len(self._store) or self._as_of is not None:
+            raise RuntimeError("only a new detector can be restored")
+        self._store.restore(packed for name, packed in sorted(parts.items()) if name.startswith(_RECORDS))
+        clock: dict[str, Any] = json.loads(parts["clock"]) if parts.get("clock") else {}
+        if clock.get("settings") == settings_fingerprint(self._settings):
+            self._baseline = from_bytes(parts["baseline"]) if parts.get("baseline") else None
+            packed = parts.get("calibration")
+            self._calibration = Calibration.from_json(packed.decode()) if packed else None
+        counted = self._store.counted()
+        self._first = int(counted["occurred"].min()) if counted.size else None
+        self._windows.expect(self._baseline, self._floor())
+        self._as_of = clock.get("as_of")
+        if self._as_of is not None:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Have the windows be as of the last look, with all that was applied since."""
+        if not self._built and self._as_of is not None:
+            self._build(self._as_of)
+            self._windows.look(self._as_of)
+
+    def _floor(self) -> float:
+        return float("inf") if self._calibration is None else self._calibration.floor
+
+    def _build(self, as_of: int) -> None:
+        """Have windows and live records follow the store, all anew."""
+        if self._built:
+            return
+        counted = self._store.counted()
+        horizon = as_of - self._settings.spans_s[-1]
+        cells, holders = np.unique(
+            pack_cell(counted["ix"].astype(np.int64), counted["iy"].astype(np.int64)), return_counts=True
+        )
+        recent = counted[counted["occurred"] > horizon - self._live.slack_s]
+        found = incidents(recent, self._settings.merge_minutes * 60)
+        after = found.occurred > horizon
+        found = type(found)(found.kind[after], found.ix[after], found.iy[after], found.occurred[after])
+        ix, iy = _unpack(cells)
+        self._windows.rebuild(ix, iy, holders, found)
+        self._live.replace(recent, horizon)
+        self._count_taught(counted)
+        self._built = True
+
+    def _follow(self, removed: list[Row], added: list[Row]) -> None:
+        """Bring windows and live records up to a small change of records."""
+        holders: dict[tuple[int, int], int] = {}
+        begin, end = (0, 0) if self._baseline is None else taught_period(self._baseline.fitted_at, self._settings)
+        for rows, step in ((removed, -1), (added, 1)):
+            for row in rows:
+                cell = (row[IX], row[IY])
+                holders[cell] = holders.get(cell, 0) + step
+                if begin < row[OCCURRED] <= end:
+                    self._taught += step
+        assert self._as_of is not None  # built means looked at
+        horizon = self._as_of - self._settings.spans_s[-1]
+        changes = self._live.change(removed, added, horizon)
+        moved = [(ix, iy, step) for (ix, iy), step in holders.items() if step]
+        ix, iy, steps = np.array(moved, np.int64).reshape(-1, 3).T
+        self._windows.change(ix.astype(np.int32), iy.astype(np.int32), steps, changes)
+
+    def _count_taught(self, counted: LocatedArray) -> None:
+        self._taught = 0
+        if self._baseline is not None:
+            begin, end = taught_period(self._baseline.fitted_at, self._settings)
+            self._taught = int(((counted["occurred"] > begin) & (counted["occurred"] <= end)).sum())
+
+    def _due(self, as_of: int) -> int | None:
+        """The local midnight to fit as of, or None while the fit that there is will do."""
+        day = self._local.day(as_of)
+        if self._baseline is not None:
+            changed = abs(self._taught - self._baseline.records)
+            age = as_of - self._baseline.fitted_at
+            much = changed > max(REVISED_LEAST, REVISED_PART * self._baseline.records)
+            if age < (self._settings.refit_days - 1) * DAY_S and not much:
+                return None
+            at = self._midnight(day)
+            return at if much or at > self._baseline.fitted_at else None
+        if self._first is None:
+            return None
+        at = self._midnight(day)
+        _, end = taught_period(at, self._settings)
+        return at if end - self._first >= self._settings.min_history_days * DAY_S else None
+
+    def _midnight(self, day: int) -> int:
+        """The start of the day, at or before this one, on which fits are made: Mondays, for weekly fits."""
+        return self._local.midnight(day - (day + 3) % self._settings.refit_days)
+
+    def _refit_if_due(self, as_of: int) -> bool:
+        at = self._due(as_of)
+        if at is None:
+            return False
+        counted = self._store.counted()
+        self._first = int(counted["occurred"].min()) if counted.size else None
+        found = incidents(counted, self._settings.merge_minutes * 60)
+        before = self._baseline
+        self._baseline = fit_baseline(found, counted, at, self._settings, self._local)
+        self._count_taught(counted)
+        if self._baseline is None and before is None:
+            return False
+        self._unsaved.add("baseline")
+        self._live.trim(as_of - self._settings.spans_s[-1])
+        dropped = self._store.prune(at - (self._settings.baseline_days + KEEP_DAYS) * DAY_S)
+        self._follow(dropped.tolist(), [])
+        return True
+
+    def _calibrate_if_due(self, refitted: bool) -> bool:
+        baseline, calibration = self._baseline, self._calibration
+        if baseline is None:
+            return False
+        if calibration is not None and not (refitted and self._outdated(baseline, calibration)):
+            return False
+        found = incidents(self._store.counted(), self._settings.merge_minutes * 60)
+        dispersion = measure_dispersion(found, baseline, self._settings, self._local)
+        self._calibration = calibrate(baseline, dispersion, self._settings, self._local)
+        self._unsaved.add("calibration")
+        return True
+
+    def _outdated(self, baseline: Baseline, calibration: Calibration) -> bool:
+        if baseline.fitted_at - calibration.made_at > self._settings.calibration_max_age_days * DAY_S:
+            return True
+        for now, then in zip(baseline.yearly(), calibration.yearly, strict=True):
+            if (now > 0) != (then > 0) or now > LEVEL_CHANGE * then or now * LEVEL_CHANGE < then:
+                return True
+        return False
+
+
+def _unpack(cells: Ints) -> tuple[Small, Small]:
+    return (cells >> 32).astype(np.int32), (cells & 0xFFFFFFFF).astype(np.uint32).view(np.int32)

@@ -1,0 +1,394 @@
+"""Numba kernels over a board: rolling counts, scores, candidates, and the choice among windows that overlap."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from processors.arrays import BLOCKS, KINDS, Floats, Ints
+from processors.board import ENTERED, EPOCH_END, LEFT, LISTED, LIVE, NEVER, NOW, Bar, Board
+from processors.exposure import HOUR, Rates, exposure, least_exposure
+
+# How long one set of bounds is used. Longer: looser bounds, more candidates; shorter: more full passes. Over any week
+# the bounds of short spans are those of its quietest hours, so beyond a week little is lost.
+EPOCH_HOURS = 336
+
+
+@njit(cache=True, nogil=True)
+def surprise(count: float, expected: float) -> float:
+    """Log likelihood ratio of a raised rate: c·ln(c/μ) - (c - μ) where c > μ, else 0."""
+    if count <= expected:
+        return 0.0
+    if expected <= 0.0:
+        return math.inf
+    return count * math.log(count / expected) - (count - expected)
+
+
+@njit(cache=True, nogil=True)
+def expected_in(mass: Floats, exposed: Floats, kind: int) -> float:
+    """Expected incidents of a kind: mass of a disc and exposure of a span, both by kind and block."""
+    mu = 0.0
+    for b in range(kind * BLOCKS, (kind + 1) * BLOCKS):
+        mu += mass[b] * exposed[b]
+    return mu
+
+
+@njit(cache=True, nogil=True)
+def discs_touch(ax: int, ay: int, a_radius: int, bx: int, by: int, b_radius: int) -> bool:
+    """Whether two discs are about the same place: centres at most the larger radius and one cell apart."""
+    dx = np.int64(ax) - np.int64(bx)
+    dy = np.int64(ay) - np.int64(by)
+    reach = max(a_radius, b_radius) + 1
+    return bool(dx * dx + dy * dy <= reach * reach)
+
+
+@njit(cache=True, nogil=True)
+def enough_for(floor: float, counts: int) -> Floats:
+    """For each count, the largest expectation under which its score is at least `floor`: found by halving."""
+    result = np.empty(counts)
+    result[0] = -1.0  # a kind without incidents does nothing
+    for count in range(1, counts):
+        low, high = 0.0, float(count)
+        for _ in range(60):
+            middle = 0.5 * (low + high)
+            if surprise(float(count), middle) >= floor:
+                low = middle
+            else:
+                high = middle
+        result[count] = high
+    return result
+
+
+@njit(cache=True, nogil=True)
+def survey(board: Board, bar: Bar, from_cell: int, to_cell: int) -> None:
+    """Work out what counts the windows of some cells need within the epoch, and list those that have them.
+
+    A window's score is a sum over kinds, so to reach the floor one kind must bring its part of it (floor by number of
+    kinds) against the least that can be expected of it. Of two lower bounds the better one counts: block by block is
+    tight for long spans; short ones lie in one block now and in another later, and there the least of the disc's blocks
+    with the least of all blocks together says more.
+    """
+    counts, need, mass, least, enough = board.counts, board.need, board.mass, bar.least, bar.enough
+    radii, spans = need.shape[2], need.shape[3]
+    kinds = 0
+    for k in range(KINDS):
+        kinds += bar.scored[k]
+    lowest = bar.min_incidents if kinds == 1 else 1
+    for cell in range(from_cell, to_cell):
+        for k in range(KINDS):
+            if bar.scored[k] == 0:
+                need[cell, k] = NEVER
+                continue
+            for r in range(radii):
+                smallest = math.inf
+                for b in range(k * BLOCKS, (k + 1) * BLOCKS):
+                    smallest = min(smallest, mass[cell, r, b])
+                count = lowest
+                for s in range(spans):
+                    by_block = 0.0
+                    for b in range(k * BLOCKS, (k + 1) * BLOCKS):
+                        by_block += mass[cell, r, b] * least[s, b]
+                    low = max(by_block, smallest * bar.least_of_kind[s, k])
+                    # Expectations grow with the span, so the search goes on from where it was.
+                    while count < enough.size - 1 and enough[count] < low:
+                        count += 1
+                    need[cell, k, r, s] = count
+                    if counts[cell, k, r, s] >= count:
+                        _list(board, cell, r, s)
+
+
+@njit(cache=True, nogil=True)
+def _list(board: Board, cell: int, radius: int, span: int) -> None:
+    """Make a window a candidate."""
+    if board.listed[cell, radius, span] == 0:
+        board.listed[cell, radius, span] = 1
+        board.candidates[board.cursor[LISTED]] = (cell * board.radii.size + radius) * board.spans.size + span
+        board.cursor[LISTED] += 1
+
+
+@njit(cache=True, nogil=True)
+def _survey_all(board: Board, bar: Bar, cells: int) -> None:
+    """Choose candidates anew among all windows."""
+    board.listed[:] = 0
+    board.cursor[LISTED] = 0
+    survey(board, bar, 0, cells)
+
+
+@njit(cache=True, nogil=True)
+def _spread(board: Board, cell: int, kind: int, from_span: int, to_span: int, step: int) -> None:
+    """Add `step` to the windows of some spans that hold a cell."""
+    counts, neighbours, ring = board.counts, board.neighbours, board.ring
+    for o in range(ring.size):
+        centre = neighbours[cell, o]
+        if centre >= 0:
+            for r in range(ring[o], counts.shape[2]):
+                for s in range(from_span, to_span):
+                    counts[centre, kind, r, s] += step
+
+
+@njit(cache=True, nogil=True)
+def _enter(board: Board, cell: int, kind: int, from_span: int) -> None:
+    """Count an incident in the spans that hold it, and list the windows that now have what they need."""
+    counts, need, neighbours, ring = board.counts, board.need, board.neighbours, board.ring
+    for o in range(ring.size):
+        centre = neighbours[cell, o]
+        if centre >= 0:
+            for r in range(ring[o], counts.shape[2]):
+                for s in range(from_span, counts.shape[3]):
+                    counts[centre, kind, r, s] += 1
+                    if counts[centre, kind, r, s] >= need[centre, kind, r, s]:
+                        _list(board, centre, r, s)
+
+
+@njit(cache=True, nogil=True)
+def _first_span(board: Board, when: int) -> int:
+    """The shortest span that still holds a moment as of now."""
+    s = 0
+    while s < board.spans.size and when <= board.cursor[NOW] - board.spans[s]:
+        s += 1
+    return s
+
+
+@njit(cache=True, nogil=True)
+def populate(board: Board, from_cell: int, to_cell: int) -> None:
+    """Count, for cells that have just joined the index, the incidents that were there before them."""
+    for n in range(board.cursor[ENTERED]):
+        from_span = _first_span(board, board.when[n])
+        if from_span == board.spans.size:
+            continue
+        column, row = board.ix[board.where[n]], board.iy[board.where[n]]
+        for cell in range(from_cell, to_cell):
+            dx, dy = np.int64(board.ix[cell] - column), np.int64(board.iy[cell] - row)
+            for r in range(board.radii.size):
+                if dx * dx + dy * dy <= board.radii[r] * board.radii[r]:
+                    for s in range(from_span, board.spans.size):
+                        board.counts[cell, board.kind[n], r, s] += 1
+
+
+@njit(cache=True, nogil=True)
+def advance(board: Board, as_of: int) -> None:
+    """Move the end of all windows to `as_of`: incidents leave spans, and those that have now happened enter."""
+    board.cursor[NOW] = as_of
+    live = board.cursor[LIVE]
+    entered = board.cursor[ENTERED]
+    for s in range(board.spans.size):
+        n = board.cursor[LEFT + s]
+        while n < live and board.when[n] <= as_of - board.spans[s]:
+            if n < entered:
+                _spread(board, board.where[n], board.kind[n], s, s + 1, -1)
+            n += 1
+        board.cursor[LEFT + s] = n
+    while entered < live and board.when[entered] <= as_of:
+        from_span = _first_span(board, board.when[entered])
+        _enter(board, board.where[entered], board.kind[entered], from_span)
+        entered += 1
+    board.cursor[ENTERED] = entered
+    _forget(board)
+
+
+@njit(cache=True, nogil=True)
+def _forget(board: Board) -> None:
+    """Drop incidents that have left the longest span, once they are many."""
+    dead = board.cursor[LEFT + board.spans.size - 1]
+    live = board.cursor[LIVE]
+    if dead < 256 or 2 * dead < live:
+        return
+    for n in range(live - dead):
+        board.when[n] = board.when[n + dead]
+        board.where[n] = board.where[n + dead]
+        board.kind[n] = board.kind[n + dead]
+    board.cursor[LIVE] = live - dead
+    board.cursor[ENTERED] -= dead
+    for s in range(board.spans.size):
+        board.cursor[LEFT + s] -= dead
+
+
+@njit(cache=True, nogil=True)
+def _after(board: Board, when: int) -> int:
+    """Place of the first live incident later than a moment."""
+    low, high = 0, board.cursor[LIVE]
+    while low < high:
+        middle = (low + high) // 2
+        if board.when[middle] <= when:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@njit(cache=True, nogil=True)
+def insert(board: Board, when: int, cell: int, kind: int) -> None:
+    """Take in a live incident, also a late one or one that has yet to happen."""
+    from_span = _first_span(board, when)
+    if from_span == board.spans.size:
+        return
+    place = _after(board, when)
+    for n in range(board.cursor[LIVE], place, -1):
+        board.when[n] = board.when[n - 1]
+        board.where[n] = board.where[n - 1]
+        board.kind[n] = board.kind[n - 1]
+    board.when[place] = when
+    board.where[place] = cell
+    board.kind[place] = kind
+    board.cursor[LIVE] += 1
+    if when <= board.cursor[NOW]:
+        board.cursor[ENTERED] += 1
+        for s in range(from_span):
+            board.cursor[LEFT + s] += 1
+        _enter(board, cell, kind, from_span)
+
+
+@njit(cache=True, nogil=True)
+def remove(board: Board, when: int, cell: int, kind: int) -> bool:
+    """Take out a live incident; False where there is none such. One past the longest span is gone already."""
+    from_span = _first_span(board, when)
+    if from_span == board.spans.size:
+        return True
+    place = _after(board, when) - 1
+    while place >= 0 and board.when[place] == when and (board.where[place] != cell or board.kind[place] != kind):
+        place -= 1
+    if place < 0 or board.when[place] != when:
+        return False
+    board.cursor[LIVE] -= 1
+    for n in range(place, board.cursor[LIVE]):
+        board.when[n] = board.when[n + 1]
+        board.where[n] = board.where[n + 1]
+        board.kind[n] = board.kind[n + 1]
+    if when <= board.cursor[NOW]:
+        board.cursor[ENTERED] -= 1
+        for s in range(from_span):
+            board.cursor[LEFT + s] -= 1
+        _spread(board, cell, kind, from_span, board.spans.size, -1)
+    return True
+
+
+HOLD, REMOVE, INSERT = 0, 1, 2
+
+
+@njit(cache=True, nogil=True)
+def revise(board: Board, changes: Ints) -> int:
+    """Apply changes, one a row: (HOLD, cell, 0, records more), (REMOVE or INSERT, cell, kind, when).
+
+    Returns how many incidents were to be removed that are not there.
+    """
+    missing = 0
+    for n in range(changes.shape[0]):
+        cell, kind, value = changes[n, 1], changes[n, 2], changes[n, 3]
+        if changes[n, 0] == HOLD:
+            board.holders[cell] += value
+        elif changes[n, 0] == REMOVE:
+            if not remove(board, value, cell, kind):
+                missing += 1
+        else:
+            insert(board, value, cell, kind)
+    return missing
+
+
+@njit(cache=True, nogil=True)
+def _score(board: Board, bar: Bar, exposed: Floats, cell: int, radius: int, span: int) -> float:
+    total = 0
+    score = 0.0
+    for k in range(KINDS):
+        if bar.scored[k]:
+            count = board.counts[cell, k, radius, span]
+            total += count
+            if count > 0:
+                score += surprise(float(count), expected_in(board.mass[cell, radius], exposed[span], k))
+    return score if total >= bar.min_incidents else 0.0
+
+
+@njit(cache=True, nogil=True)
+def _precedes(board: Board, a: int, a_score: float, b: int, b_score: float) -> bool:
+    """Order of windows: higher score, then smaller radius, shorter span, column, row. Total, so looks repeat."""
+    if a_score != b_score:
+        return a_score > b_score
+    spans, radii = board.spans.size, board.radii
+    a_disc, b_disc = a // spans, b // spans
+    if a_disc % radii.size != b_disc % radii.size:
+        return a_disc % radii.size < b_disc % radii.size
+    if a % spans != b % spans:
+        return a % spans < b % spans
+    a_cell, b_cell = a_disc // radii.size, b_disc // radii.size
+    if board.ix[a_cell] != board.ix[b_cell]:
+        return bool(board.ix[a_cell] < board.ix[b_cell])
+    return bool(board.iy[a_cell] < board.iy[b_cell])
+
+
+@njit(cache=True, nogil=True)
+def detect(board: Board, bar: Bar, exposed: Floats) -> tuple[Ints, Floats]:
+    """Windows at or above the floor, best first; of windows that touch only the best stays."""
+    window = np.empty(board.cursor[LISTED], np.int64)
+    score = np.empty(window.size)
+    n = 0
+    spans, radii = board.spans.size, board.radii
+    i = 0
+    while i < board.cursor[LISTED]:
+        code = board.candidates[i]
+        cell, r, s = code // (radii.size * spans), (code // spans) % radii.size, code % spans
+        needed = False
+        for k in range(KINDS):
+            needed |= board.counts[cell, k, r, s] >= board.need[cell, k, r, s]
+        if not needed:  # incidents left it; it is listed again when others enter
+            board.listed[cell, r, s] = 0
+            board.cursor[LISTED] -= 1
+            board.candidates[i] = board.candidates[board.cursor[LISTED]]
+            continue
+        i += 1
+        if board.holders[cell] > 0:
+            reached = _score(board, bar, exposed, cell, r, s)
+            if reached >= bar.floor:
+                window[n] = code
+                score[n] = reached
+                n += 1
+    chosen = 0
+    while chosen < n:
+        best = chosen
+        for i in range(chosen + 1, n):
+            if _precedes(board, window[i], score[i], window[best], score[best]):
+                best = i
+        window[chosen], window[best] = window[best], window[chosen]
+        score[chosen], score[best] = score[best], score[chosen]
+        disc = window[chosen] // spans
+        x, y = board.ix[disc // radii.size], board.iy[disc // radii.size]
+        radius = radii[disc % radii.size]
+        chosen += 1
+        kept = chosen
+        for i in range(chosen, n):
+            other = window[i] // spans
+            cell = other // radii.size
+            if not discs_touch(x, y, radius, board.ix[cell], board.iy[cell], radii[other % radii.size]):
+                window[kept] = window[i]
+                score[kept] = score[i]
+                kept += 1
+        n = kept
+    return window[:chosen].copy(), score[:chosen].copy()
+
+
+@njit(cache=True, nogil=True)
+def look(board: Board, bar: Bar, rates: Rates, cells: int, as_of: int) -> tuple[Ints, Floats]:
+    """Move to `as_of` and find every window at or above the floor that no better one touches."""
+    advance(board, as_of)
+    if as_of >= board.cursor[EPOCH_END]:
+        end = (as_of // HOUR + EPOCH_HOURS) * HOUR
+        least, least_of_kind = least_exposure(rates, as_of, end, board.spans)
+        bar.least[:] = least
+        bar.least_of_kind[:] = least_of_kind
+        board.cursor[EPOCH_END] = end
+        _survey_all(board, bar, cells)
+    window, score = detect(board, bar, exposure(rates, as_of, board.spans))
+    return window, score
+
+
+@njit(cache=True, nogil=True)
+def count_within(board: Board, ix: int, iy: int, radius: int, span_s: int) -> Ints:
+    """Incidents by kind in any window as of now, counted from the live incidents one by one."""
+    found = np.zeros(KINDS, np.int64)
+    for n in range(board.cursor[ENTERED]):
+        if board.when[n] > board.cursor[NOW] - span_s:
+            dx = np.int64(board.ix[board.where[n]]) - np.int64(ix)
+            dy = np.int64(board.iy[board.where[n]]) - np.int64(iy)
+            if dx * dx + dy * dy <= radius * radius:
+                found[board.kind[n]] += 1
+    return found

@@ -1,0 +1,118 @@
+"""Hours of the week and days in a region's own time zone, right through both changes of the clock."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from processors.arrays import BLOCKS, Bytes, Ints, Small
+
+HOUR_S: Final = 3_600
+DAY_S: Final = 86_400
+HOURS_A_WEEK: Final = 168
+#: 1970-01-01 was a Thursday: three days into a week that starts on Monday.
+EPOCH_HOUR_OF_WEEK: Final = 72
+
+
+def block_of_hours() -> Bytes:
+    """The block (weekday day, weekday night, weekend day, weekend night) of each hour of the week, Monday 00 first.
+
+    Night is 18:00 to 06:00; the weekend lasts from Friday 18:00 to Monday 06:00.
+    """
+    hours = np.arange(HOURS_A_WEEK)
+    night = (hours % 24 >= 18) | (hours % 24 < 6)
+    weekend = (hours >= 4 * 24 + 18) | (hours < 6)
+    return (2 * weekend + night).astype(np.uint8)
+
+
+BLOCK_OF_HOUR: Final = block_of_hours()
+assert BLOCK_OF_HOUR.max() + 1 == BLOCKS
+
+
+class Hours(NamedTuple):
+    """A run of clock hours: hour of the week and day number (days since 1970-01-01) of each, local."""
+
+    first: int
+    of_week: Small
+    day: Ints
+
+    @property
+    def block(self) -> Bytes:
+        """Block of the week of each hour."""
+        return BLOCK_OF_HOUR[self.of_week]
+
+
+class LocalHours:
+    """Hour of week and day of each hour of UTC, in one zone.
+
+    An hour of UTC belongs to the local hour in which it starts. In zones that are off by half an hour the local
+    hours are thus shifted by it, everywhere alike.
+    """
+
+    def __init__(self, zone: ZoneInfo) -> None:
+        self._zone = zone
+        self._midnight: tuple[int, int] | None = None  # the day last asked for, and its beginning
+        self._first_day = 0
+        self._offsets: Small = np.empty((0, 24), np.int32)  # seconds east of UTC, a row for each UTC day
+
+    def hours(self, first: int, last: int) -> Hours:
+        """The hours numbered first..last, both included (hours since 1970 UTC)."""
+        self._cover(first // 24, last // 24)
+        start = first - self._first_day * 24
+        offsets = self._offsets.ravel()[start : start + last - first + 1]
+        local = np.arange(first, last + 1) * HOUR_S + offsets
+        of_week = (local // HOUR_S + EPOCH_HOUR_OF_WEEK) % HOURS_A_WEEK
+        return Hours(first, of_week.astype(np.int32), local // DAY_S)
+
+    def day(self, moment: int) -> int:
+        """The local day number of a moment."""
+        return (moment + self._offset(moment)) // DAY_S
+
+    def midnight(self, day: int) -> int:
+        """The moment at which a local day begins, also where the clock skips or repeats midnight."""
+        if self._midnight is not None and day == self._midnight[0]:
+            return self._midnight[1]
+        early, late = day * DAY_S - 2 * DAY_S, day * DAY_S + 2 * DAY_S
+        while late - early > 1:
+            middle = (early + late) // 2
+            if self.day(middle) < day:
+                early = middle
+            else:
+                late = middle
+        self._midnight = (day, late)
+        return late
+
+    def _offset(self, moment: int) -> int:
+        shift = datetime.fromtimestamp(moment, UTC).astimezone(self._zone).utcoffset()
+        assert shift is not None
+        return int(shift.total_seconds())
+
+    def _cover(self, first_day: int, last_day: int) -> None:
+        """Have offsets for these UTC days."""
+        if not self._offsets.size:
+            self._first_day = first_day
+            self._offsets = self._table(first_day, last_day)
+            return
+        if first_day < self._first_day:
+            earlier = self._table(first_day, self._first_day - 1)
+            self._offsets = np.concatenate([earlier, self._offsets])
+            self._first_day = first_day
+        end = self._first_day + len(self._offsets)
+        if last_day >= end:
+            later = self._table(end, last_day + 31)  # a month more, so that growing is rare
+            self._offsets = np.concatenate([self._offsets, later])
+
+    def _table(self, first_day: int, last_day: int) -> Small:
+        table = np.empty((last_day - first_day + 1, 24), np.int32)
+        here = self._offset(first_day * DAY_S)
+        for row, day in enumerate(range(first_day, last_day + 1)):
+            there = self._offset((day + 1) * DAY_S)
+            if here == there:
+                table[row] = here
+            else:
+                table[row] = [self._offset(day * DAY_S + hour * HOUR_S) for hour in range(24)]
+            here = there
+        return table

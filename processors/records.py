@@ -1,0 +1,300 @@
+"""Keeps the latest revision of every record, and says what began and what stopped to count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from enum import IntEnum
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from processors.arrays import Bytes, Ints, Keys, Rows, Small
+from processors.lookup import EMPTY, fill_records, new_table, slot_of
+from schemas.located import LOCATED, Gate, LocatedArray, Status
+
+WEEK_S = 7 * 86_400
+MONDAY_S = 3 * 86_400  # 1970 began on a Thursday: ISO weeks start three days before multiples of a week
+PACKED_VERSION = b"\x01"
+FREE = 255  # status of a row that holds no record
+_WITHDRAWN = int(Status.WITHDRAWN)
+_OPEN = int(Gate.NONE)
+
+
+class Outcome(IntEnum):
+    """What applying one row did."""
+
+    NEW = 0
+    AMENDED = 1
+    WITHDRAWN = 2
+    DUPLICATE = 3
+    STALE = 4
+    WITHDRAWN_UNSEEN = 5
+
+
+_NEW, _AMENDED, _GONE = int(Outcome.NEW), int(Outcome.AMENDED), int(Outcome.WITHDRAWN)
+_DUPLICATE, _STALE, _UNSEEN = int(Outcome.DUPLICATE), int(Outcome.STALE), int(Outcome.WITHDRAWN_UNSEEN)
+
+
+class Applied(NamedTuple):
+    """What a batch did: an `Outcome` for each row, and the net change of the rows that count."""
+
+    outcome: Bytes
+    removed: LocatedArray
+    added: LocatedArray
+
+
+@njit(cache=True, nogil=True)
+def _order(a: Rows, b: Rows) -> int:
+    """1 where revision `a` supersedes `b`, -1 where it is superseded, 0 where they say the same."""
+    if a["revision"] != b["revision"]:
+        return 1 if a["revision"] > b["revision"] else -1
+    if a["recorded_us"] != b["recorded_us"]:
+        return 1 if a["recorded_us"] > b["recorded_us"] else -1
+    if a["occurred"] != b["occurred"]:
+        return 1 if a["occurred"] > b["occurred"] else -1
+    if a["ix"] != b["ix"]:
+        return 1 if a["ix"] > b["ix"] else -1
+    if a["iy"] != b["iy"]:
+        return 1 if a["iy"] > b["iy"] else -1
+    if a["incident"] != b["incident"]:
+        return 1 if a["incident"] > b["incident"] else -1
+    small_a = (np.int64(a["status"]) << 32) | (np.int64(a["gate"]) << 24) | (np.int64(a["kind"]) << 16)
+    small_b = (np.int64(b["status"]) << 32) | (np.int64(b["gate"]) << 24) | (np.int64(b["kind"]) << 16)
+    small_a = (small_a | (np.int64(a["weight"]) << 40)) * 65536 + np.int64(a["source"])
+    small_b = (small_b | (np.int64(b["weight"]) << 40)) * 65536 + np.int64(b["source"])
+    if small_a == small_b:
+        return 0
+    return 1 if small_a > small_b else -1
+
+
+@njit(cache=True, nogil=True)
+def _week(occurred: int) -> int:
+    return (occurred + MONDAY_S) // WEEK_S
+
+
+@njit(cache=True, nogil=True)
+def _apply(
+    arriving: Rows,
+    store: Rows,
+    keys: Keys,
+    table: Small,
+    free: Small,
+    touch_of: Small,
+    cursor: Ints,
+    outcome: Bytes,
+    before: Rows,
+    after: Rows,
+    weeks: Ints,
+) -> tuple[int, int, int]:
+    """Apply rows in turn; fill `before` and `after` with the versions that counted and count; name dirty weeks."""
+    touched = np.empty(arriving.size, np.int32)
+    first = np.full(arriving.size, -1, np.int32)  # place in `seen` of the version from before the batch
+    seen = np.empty_like(before)
+    n_touched = 0
+    n_seen = 0
+    n_weeks = 0
+    for i in range(arriving.size):
+        row = arriving[i]
+        if row["status"] == _WITHDRAWN:
+            # A withdrawal may say neither when nor where. What it keeps must not depend on what came before it.
+            row["occurred"] = row["recorded_us"] // 1_000_000
+            row["ix"] = 0
+            row["iy"] = 0
+            row["gate"] = 0
+            row["weight"] = 0
+            row["incident"] = 0
+        row["reserved"] = 0
+        slot = slot_of(keys, table, row["record"])
+        place = table[slot]
+        if place == EMPTY:
+            if cursor[1] > 0:
+                cursor[1] -= 1
+                place = free[cursor[1]]
+            else:
+                place = cursor[0]
+                cursor[0] += 1
+            keys[slot] = row["record"]
+            table[slot] = place
+            outcome[i] = _UNSEEN if row["status"] == _WITHDRAWN else _NEW
+            known = False
+        else:
+            order = _order(row, store[place])
+            if order <= 0:
+                same = row["revision"] == store[place]["revision"]
+                outcome[i] = _DUPLICATE if same else _STALE
+                continue
+            outcome[i] = _GONE if row["status"] == _WITHDRAWN else _AMENDED
+            known = True
+            weeks[n_weeks] = _week(store[place]["occurred"])
+            n_weeks += 1
+        if touch_of[place] < 0:
+            touch_of[place] = n_touched
+            touched[n_touched] = place
+            if known:
+                first[n_touched] = n_seen
+                seen[n_seen] = store[place]
+                n_seen += 1
+            n_touched += 1
+        store[place] = row
+        weeks[n_weeks] = _week(row["occurred"])
+        n_weeks += 1
+    n_before = 0
+    n_after = 0
+    for t in range(n_touched):
+        touch_of[touched[t]] = -1
+        if first[t] >= 0 and seen[first[t]]["status"] != _WITHDRAWN and seen[first[t]]["gate"] == _OPEN:
+            before[n_before] = seen[first[t]]
+            n_before += 1
+        if store[touched[t]]["status"] != _WITHDRAWN and store[touched[t]]["gate"] == _OPEN:
+            after[n_after] = store[touched[t]]
+            n_after += 1
+    return n_before, n_after, n_weeks
+
+
+class RecordStore:
+    """The latest applied revision of each record; any order of the same revisions ends in the same state."""
+
+    def __init__(self) -> None:
+        self._rows: LocatedArray = np.zeros(64, LOCATED)
+        self._rows["status"] = FREE
+        self._keys, self._table = new_table(self._rows.size)
+        self._free: Small = np.zeros(self._rows.size, np.int32)
+        self._touch_of: Small = np.full(self._rows.size, -1, np.int32)  # scratch of the kernel, -1 between batches
+        self._cursor: Ints = np.zeros(2, np.int64)  # rows ever used, free rows among them
+        self._dirty: set[int] = set()
+
+    def __len__(self) -> int:
+        return int(self._cursor[0] - self._cursor[1])
+
+    def apply(self, rows: LocatedArray) -> Applied:
+        """Apply a batch. Withdrawn rows keep no place and no event time but that of their own recording."""
+        if rows.dtype != LOCATED or rows.ndim != 1:
+            raise ValueError(f"located records must be a flat array of LOCATED rows, not {rows.dtype} {rows.shape}")
+        if rows.size and (rows["kind"].max() > 1 or rows["status"].max() > _WITHDRAWN):
+            raise ValueError("located records have a kind above 1 or a status above 2")
+        arriving = rows.copy()
+        self._reserve(arriving.size)
+        outcome = np.empty(arriving.size, np.uint8)
+        before, after = np.empty_like(arriving), np.empty_like(arriving)
+        weeks = np.empty(2 * arriving.size, np.int64)
+        n_before, n_after, n_weeks = _apply(
+            arriving,
+            self._rows,
+            self._keys,
+            self._table,
+            self._free,
+            self._touch_of,
+            self._cursor,
+            outcome,
+            before,
+            after,
+            weeks,
+        )
+        changed = weeks[:n_weeks]
+        self._dirty.update((np.unique(changed) if n_weeks > 64 else changed).tolist())
+        return Applied(outcome, before[:n_before], after[:n_after])
+
+    def counted(self) -> LocatedArray:
+        """A copy of the rows that count: not withdrawn, not gated."""
+        rows = self._rows[: self._cursor[0]]
+        counting: LocatedArray = rows[(rows["status"] < _WITHDRAWN) & (rows["gate"] == _OPEN)]
+        return counting
+
+    def rows(self) -> LocatedArray:
+        """A copy of all rows, withdrawn and gated ones too, sorted by record."""
+        rows = self._rows[: self._cursor[0]]
+        held = rows[rows["status"] != FREE]
+        by_record: LocatedArray = held[np.argsort(held["record"], kind="stable")]
+        return by_record
+
+    def dirty_weeks(self) -> dict[str, bytes]:
+        """Packed rows of each ISO week that changed since the last call; empty bytes for a week without rows."""
+        rows = self._rows[: self._cursor[0]]
+        weeks = week_numbers(rows["occurred"])
+        held = rows["status"] != FREE
+        packed = {}
+        for week in sorted(self._dirty):
+            chosen = rows[held & (weeks == week)]
+            chosen = chosen[np.argsort(chosen["record"], kind="stable")]
+            packed[week_name(week)] = PACKED_VERSION + chosen.tobytes() if chosen.size else b""
+        self._dirty.clear()
+        return packed
+
+    def restore(self, weeks: Iterable[bytes]) -> None:
+        """Take in packed weeks, in any order. Weeks whose bytes no longer tell the state become dirty."""
+        stored: dict[int, int] = {}
+        batches = []
+        for packed in weeks:
+            rows = unpack(packed)
+            batches.append(rows)
+            for week, n in zip(*np.unique(week_numbers(rows["occurred"]), return_counts=True), strict=True):
+                stored[int(week)] = stored.get(int(week), 0) + int(n)
+        if batches:
+            self.apply(np.concatenate(batches))
+        held = self._rows[: self._cursor[0]]
+        held = held[held["status"] != FREE]
+        found, counts = np.unique(week_numbers(held["occurred"]), return_counts=True)
+        now = dict(zip(found.tolist(), counts.tolist(), strict=True))
+        self._dirty = {week for week in stored.keys() | now.keys() if stored.get(week) != now.get(week)}
+
+    def prune(self, before: int) -> LocatedArray:
+        """Forget the rows that occurred before a time (seconds); returns those of them that counted."""
+        rows = self._rows[: self._cursor[0]]
+        old = (rows["status"] != FREE) & (rows["occurred"] < before)
+        if not old.any():
+            return np.empty(0, LOCATED)
+        gone: LocatedArray = rows[old]
+        counted: LocatedArray = gone[(gone["status"] < _WITHDRAWN) & (gone["gate"] == _OPEN)]
+        self._dirty.update(np.unique(week_numbers(gone["occurred"])).tolist())
+        rows["status"][old] = FREE
+        vacant = np.flatnonzero(rows["status"] == FREE).astype(np.int32)
+        self._free[: vacant.size] = vacant
+        self._cursor[1] = vacant.size
+        self._index(self._rows.size)
+        return counted
+
+    def _reserve(self, n: int) -> None:
+        """Room for `n` more rows, so that the kernel never has to grow anything."""
+        needed = len(self) + n
+        if needed <= self._rows.size:
+            return
+        capacity = self._rows.size
+        while capacity < needed:
+            capacity *= 2
+        grown = np.zeros(capacity, LOCATED)
+        grown["status"] = FREE
+        grown[: self._rows.size] = self._rows
+        free = np.zeros(capacity, np.int32)
+        free[: self._free.size] = self._free
+        self._rows, self._free, self._touch_of = grown, free, np.full(capacity, -1, np.int32)
+        self._index(capacity)
+
+    def _index(self, capacity: int) -> None:
+        self._keys, self._table = new_table(capacity)
+        fill_records(self._keys, self._table, self._rows, int(self._cursor[0]), FREE)
+
+
+def week_numbers(occurred: NDArray[np.int64]) -> Ints:
+    """ISO weeks, UTC, counted from that of 1970-01-01."""
+    return (occurred + MONDAY_S) // WEEK_S
+
+
+def week_name(week: int) -> str:
+    """The ISO name of a week number, such as 2026-W07."""
+    thursday = datetime.fromtimestamp(week * WEEK_S, UTC)
+    year, number, _ = thursday.isocalendar()
+    return f"{year:04d}-W{number:02d}"
+
+
+def unpack(packed: bytes) -> LocatedArray:
+    """The rows of a packed week."""
+    if not packed:
+        return np.empty(0, LOCATED)
+    if packed[:1] != PACKED_VERSION:
+        raise ValueError(f"a packed week has version {packed[0]}, this program reads {PACKED_VERSION[0]}")
+    if (len(packed) - 1) % LOCATED.itemsize:
+        raise ValueError(f"a packed week is cut off: {len(packed)} bytes are not whole rows")
+    return np.frombuffer(packed, LOCATED, offset=1).copy()

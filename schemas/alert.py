@@ -1,0 +1,121 @@
+"""What leaves the monitor: detections of a look, and alerts about episodes."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from schemas.base import Contract, UtcTime
+
+
+class EpisodeState(StrEnum):
+    """Where an episode stands in its life."""
+
+    EMERGING = "emerging"
+    """It was opened, and has not changed much since."""
+    GROWING = "growing"
+    """Its score is clearly above that of the last alert."""
+    STEADY = "steady"
+    """It is still above threshold, and has not grown for a day."""
+    RECEDING = "receding"
+    """Its score has fallen below the threshold, but not below the closing level."""
+    CLOSED = "closed"
+    """It was below the closing level for a day."""
+    RETRACTED = "retracted"
+    """The records that opened it were withdrawn or amended away."""
+
+
+class AlertReason(StrEnum):
+    """Why this revision was sent; nothing else is ever sent."""
+
+    OPENED = "opened"
+    ESCALATED = "escalated"
+    EVIDENCE_WITHDRAWN = "evidence_withdrawn"
+    CLOSED = "closed"
+
+
+class Window(Contract):
+    """A cylinder: the cells whose centres lie within a radius of a centre cell, over a span of time."""
+
+    longitude: float
+    latitude: float
+    easting: float
+    northing: float
+    radius_m: float = Field(ge=0)
+    """From the centre to the far edge of the outermost cells, metres."""
+    start: UtcTime
+    end: UtcTime
+
+
+class DetectedWindow(Contract):
+    """A window above the closing level at one look."""
+
+    window: Window
+    observed: dict[str, int]
+    """Incidents per kind of source."""
+    expected: dict[str, float]
+    """Usual incidents of this window per kind of source."""
+    score: float
+    recurrence_interval_days: float
+
+
+class LookReport(Contract):
+    """A look that found something (topic hotspot.detections)."""
+
+    region: str
+    as_of: UtcTime
+    threshold: float
+    detections: tuple[DetectedWindow, ...]
+
+
+class Alert(Contract):
+    """One revision of what the partnership is told about an episode (topic hotspot.alerts)."""
+
+    episode_id: str
+    revision: int = Field(ge=1)
+    state: EpisodeState
+    reason: AlertReason
+    region: str
+    region_name: str
+    opened_at: UtcTime
+    as_of: UtcTime
+    """What was known at this moment is what is told here."""
+    window: Window
+    observed: dict[str, int]
+    expected: dict[str, float]
+    score: float
+    recurrence_interval_days: float
+    """How often chance alone would do this in the whole region, days; capped."""
+    evidence: Literal["police_only", "ed_only", "both"]
+    """Which kinds of source stand above what is usual for them."""
+    headline: str
+    simulated: bool = False
+    """The records behind it are simulated: an exercise, never a real alert."""
+    marking: str = "OFFICIAL-SENSITIVE"
+
+
+class AlertEvent(Contract):
+    """An alert as CloudEvents 1.0."""
+
+    specversion: Literal["1.0"] = "1.0"
+    id: str
+    """`<episode_id>.<revision>`: the idempotency key of every sink."""
+    source: str
+    type: Literal["hotspot.alert.v1"] = "hotspot.alert.v1"
+    time: UtcTime
+    subject: str
+    datacontenttype: Literal["application/json"] = "application/json"
+    data: Alert
+
+
+def alert_event(alert: Alert) -> AlertEvent:
+    """Wrap an alert for the topic; a function of the alert alone."""
+    return AlertEvent(
+        id=f"{alert.episode_id}.{alert.revision}",
+        source=f"hotspot/{alert.region}",
+        time=alert.as_of,
+        subject=alert.episode_id,
+        data=alert,
+    )

@@ -1,0 +1,71 @@
+"""The located record: one revision of one record, checked and placed on the grid, as fixed-width bytes."""
+
+from __future__ import annotations
+
+import hashlib
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Kind(IntEnum):
+    """What sort of source a record comes from. Counts, expectations and evidence are kept per kind."""
+
+    ED = 0
+    POLICE = 1
+
+
+KIND_NAMES: tuple[str, ...] = ("ed", "police")
+
+
+class Status(IntEnum):
+    """What a revision says of its record."""
+
+    RECORDED = 0
+    AMENDED = 1
+    WITHDRAWN = 2
+
+
+class Gate(IntEnum):
+    """Why a record is kept and shown, but not scanned."""
+
+    NONE = 0
+    NO_LOCATION = 1
+    INSTITUTION = 2
+    IMPRECISE_TIME = 3
+    WITHDRAWN_UNSEEN = 4
+
+
+#: One row a revision. Times are whole seconds since 1970 UTC, but `recorded_us`, which orders revisions.
+LOCATED = np.dtype(
+    [
+        ("record", "<u8"),  # hash of (source, record id)
+        ("revision", "<u4"),
+        ("kind", "u1"),
+        ("status", "u1"),
+        ("gate", "u1"),
+        ("weight", "u1"),  # victims, for display; incidents are what is counted
+        ("source", "<u2"),  # place of the source in its region's file
+        ("reserved", "<u2"),
+        ("ix", "<i4"),  # cell column: floor(easting / cell_m)
+        ("iy", "<i4"),  # cell row: floor(northing / cell_m)
+        ("occurred", "<i8"),  # event time, s
+        ("recorded_us", "<i8"),  # record time, µs
+        ("incident", "<u8"),  # hash of (source, incident reference); 0 where there is none
+    ]
+)
+
+LocatedArray = NDArray[Any]
+
+
+def record_hash(source: str, record_id: str) -> int:
+    """64-bit identity of a record within its region (BLAKE2b of source and record id)."""
+    digest = hashlib.blake2b(f"{source}\x00{record_id}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little")
+
+
+def pack_cell(ix: NDArray[np.int64], iy: NDArray[np.int64]) -> NDArray[np.int64]:
+    """One int64 a cell: column in the high half, row in the low half (both may be negative)."""
+    return (ix.astype(np.int64) << np.int64(32)) | (iy.astype(np.int64) & np.int64(0xFFFFFFFF))

@@ -1,0 +1,250 @@
+"""The composition root: builds the Faust app, its agents and their collaborators from settings, and runs them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import faust
+from yarl import URL
+
+from alerts.monitor import RegionMonitor
+from alerts.schedule import Input, ReplaySchedule
+from schemas.alert import Alert, AlertEvent
+from schemas.base import Clock, utc_now
+from schemas.located import Kind
+from schemas.region import RegionFile
+from schemas.settings import Settings
+from streams.accounting import Accounting
+from streams.episodes_store import EpisodeStore
+from streams.fetch import FetchSchema, FetchTransport
+from streams.health import HealthServer
+from streams.ingest import Registry
+from streams.located import tick
+from streams.metrics import Metrics
+from streams.pipeline import Deliver, Ingest, Monitoring
+from streams.rounds import Rounds
+from streams.state import RegionState
+from streams.topics import LARGEST_MESSAGE, Topics, create_topics, partition_counts
+
+log = logging.getLogger(__name__)
+
+#: Most records handed to an agent at once: parsing them holds the event loop for about 30 ms.
+FETCH_RECORDS = 1000
+OBSERVE_S = 2.0
+
+
+class HotspotApp(faust.App):  # type: ignore[misc]  # faust is untyped here
+    """Faust app that knows which topics are handed to agents by the fetch."""
+
+    fetch_topics: frozenset[str]
+
+
+class Worker:
+    """One worker: agents, probes, ticks. Nothing connects before `start`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        regions: Sequence[RegionFile],
+        *,
+        clock: Clock = utc_now,
+        notify: Callable[[AlertEvent], None] = lambda _: None,
+    ) -> None:
+        self.settings = settings
+        self.topics = Topics(settings.prefix)
+        self.metrics = Metrics()
+        self.accounting = Accounting(self.metrics)
+        self.registry = Registry(regions)
+        self.metrics.create_series(self.registry.desks, self.registry.source_ids)
+        self._clock = clock
+        self._inputs: frozenset[Input] = frozenset()
+        self._assigned = False
+        self.rounds = Rounds()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.failure: BaseException | None = None
+        self.stopped = asyncio.Event()
+        self._directory = TemporaryDirectory(prefix="hotspot-worker-")
+        self.faust = self._build_faust()
+        self.store = EpisodeStore(settings.redis_url, settings.prefix)
+        self.ingest = Ingest(settings, self.registry, clock, self._send, self.accounting)
+        self.monitoring = Monitoring(settings, self._build_monitor, self._send, self._flush, self.accounting)
+        self.deliver = Deliver(self.store, self.accounting, notify)
+        self.health = HealthServer(
+            settings.metrics_host, settings.metrics_port, self.metrics, self.unready, self.current_episodes
+        )
+        self.state = RegionState(self._declare_agents())
+
+    # --- life -------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Create what topics are missing, compile the kernels, join the group.
+
+        Raises KafkaException when the broker does not answer, OSError when the metrics port is taken.
+        """
+        loop = asyncio.get_running_loop()
+        await self.health.start()
+        await loop.run_in_executor(None, lambda: create_topics(self.settings))
+        counts = await loop.run_in_executor(None, lambda: partition_counts(self.settings))
+        self._inputs = frozenset(
+            (int(self.topics.kind_of(topic)), number) for topic, count in counts.items() for number in range(count)
+        )
+        await self.monitoring.warm_up()
+        await self.faust.start()
+        self._tasks = [asyncio.create_task(self._observe_forever())]
+        if self.settings.clock == "wall":
+            self._tasks.append(asyncio.create_task(self._tick_forever()))
+
+    async def stop(self) -> None:
+        """Leave the group after what was begun is written, and close everything."""
+        for task in self._tasks:
+            task.cancel()
+        await self.faust.stop()
+        self.monitoring.stop()
+        await self.store.close()
+        await self.health.stop()
+        self._directory.cleanup()
+
+    def unready(self) -> str | None:
+        """What is missing before this worker does its work; None when nothing is."""
+        if not self._assigned:
+            return "partitions are not assigned and recovered yet"
+        return None
+
+    @property
+    def calibrated_regions(self) -> frozenset[str]:
+        """Regions that know what is usual, and so can be looked at."""
+        held = self.monitoring.regions
+        return frozenset(region for region, monitor in held.items() if monitor.calibration is not None)
+
+    @property
+    def open_episodes(self) -> int:
+        """Episodes now open in the regions of this worker."""
+        return sum(len(monitor.episodes) for monitor in self.monitoring.regions.values())
+
+    async def current_episodes(self) -> list[Alert]:
+        """Latest alert of each open episode of the regions of this installation, as Redis has them."""
+        return [alert for region in self.registry.desks for alert in await self.store.current(region)]
+
+    def fail(self, error: BaseException) -> None:
+        """An agent cannot go on. What it had not acknowledged is read again by the next worker."""
+        if self.failure is None:
+            log.critical("worker stops: %s", error, exc_info=error)
+            self.failure = error
+        self.stopped.set()
+
+    # --- what the agents are built from -----------------------------------------------------------------------------
+
+    def _build_faust(self) -> HotspotApp:
+        settings = self.settings
+        app = HotspotApp(
+            self.topics.app_id,
+            broker=[URL(f"kafka://{host}") for host in settings.bootstrap.split(",")],
+            store="memory://",
+            datadir=self._directory.name,  # Faust wants one, although the table is in memory
+            web_enabled=False,
+            topic_disable_leader=True,
+            topic_partitions=settings.located_partitions,
+            topic_replication_factor=settings.replication,
+            consumer_auto_offset_reset="earliest",
+            consumer_max_fetch_size=LARGEST_MESSAGE,
+            producer_max_request_size=LARGEST_MESSAGE,
+            producer_linger=0,
+            producer_max_batch_size=settings.producer_batch_bytes,
+            broker_max_poll_records=FETCH_RECORDS,
+            broker_commit_interval=settings.commit_seconds,
+            broker_session_timeout=settings.session_timeout_s,
+            broker_heartbeat_interval=settings.session_timeout_s / 5,
+            broker_rebalance_timeout=settings.rebalance_timeout_s,
+            stream_buffer_maxsize=2,  # each item is a whole fetch
+        )
+        app.transport = FetchTransport([URL(f"kafka://{host}") for host in settings.bootstrap.split(",")], app)
+        app.fetch_topics = frozenset({self.topics.ed, self.topics.police, self.topics.located, self.topics.alerts})
+        app.on_partitions_revoked.connect(self._on_revoked, weak=False)
+        app.on_rebalance_complete.connect(self._on_recovered, weak=False)
+        return app
+
+    def _declare_agents(self) -> Any:
+        app = self.faust
+
+        def fetched(name: str) -> Any:
+            return app.topic(name, schema=FetchSchema(), internal=False)
+
+        def agent(name: str, topic: str, handle: Callable[[Any], Awaitable[None]]) -> None:
+            async def run(stream: Any) -> None:
+                async for event in stream.noack().events():
+                    self.rounds.begin(name, topic, event.value.records[0].timestamp)
+                    try:
+                        await handle(event.value)
+                    except Exception as error:
+                        # Not acknowledged, so nothing is lost: the worker ends, and the next one reads it again.
+                        self.fail(error)
+                        raise
+                    event.ack()
+                    self.rounds.end(name)
+
+            app.agent(fetched(topic), name=name, concurrency=1)(run)
+
+        table = app.Table(
+            "state", key_type=bytes, value_type=bytes, partitions=self.settings.located_partitions, default=None
+        )
+        agent("hotspot.ingest.ed", self.topics.ed, lambda fetch: self.ingest.handle(Kind.ED, fetch))
+        agent("hotspot.ingest.police", self.topics.police, lambda fetch: self.ingest.handle(Kind.POLICE, fetch))
+        agent("hotspot.monitor", self.topics.located, lambda fetch: self.monitoring.handle(fetch, self.state))
+        agent("hotspot.deliver", self.topics.alerts, self.deliver.handle)
+        return table
+
+    def _build_monitor(self, region: str) -> RegionMonitor | None:
+        desk = self.registry.desks.get(region)
+        if desk is None:
+            return None
+        schedule = None
+        if self.settings.clock == "replay":
+            kinds = {source.kind_code for source in desk.region.sources}
+            inputs = frozenset(entry for entry in self._inputs if entry[0] in kinds)
+            schedule = ReplaySchedule(inputs, self.settings.look_minutes * 60)
+        return RegionMonitor(desk.region, self.settings.detection, schedule=schedule, simulated=self.settings.simulated)
+
+    async def _send(
+        self, topic: str, key: bytes | None, value: bytes, headers: Sequence[tuple[str, bytes]] = ()
+    ) -> Awaitable[Any]:
+        sent: Awaitable[Any] = await self.faust.producer.send(topic, key, value, None, None, list(headers))
+        return sent
+
+    async def _flush(self) -> None:
+        await self.faust.producer.flush()
+
+    # --- assignment and ticks ---------------------------------------------------------------------------------------
+
+    async def _on_revoked(self, *_: Any, **__: Any) -> None:
+        self._assigned = False
+        self.metrics.ready.set(0)
+        self.monitoring.release()
+
+    async def _on_recovered(self, *_: Any, **__: Any) -> None:
+        self._assigned = True
+        self.metrics.ready.set(1)
+
+    def _held_regions(self) -> Iterable[str]:
+        assigned = self.faust.consumer.assignment()
+        for region in self.registry.desks:
+            if self.faust.producer.key_partition(self.topics.located, region.encode()) in assigned:
+                yield region
+
+    async def _tick_forever(self) -> None:
+        while True:
+            await asyncio.sleep(self.settings.tick_seconds)
+            if not self._assigned:
+                continue
+            now_us = int(self._clock().timestamp() * 1_000_000)
+            for region in self._held_regions():
+                await (await self._send(self.topics.located, region.encode(), tick(now_us).to_bytes()))
+
+    async def _observe_forever(self) -> None:
+        while True:
+            self.rounds.observe(self.metrics, self.faust.fetch_topics, self.faust.monitor, time.time())
+            await asyncio.sleep(OBSERVE_S)

@@ -1,0 +1,178 @@
+"""Reads incident files (CSV, CSV.gz) and turns their rows into the CloudEvents that a partner would send."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import IO, Any
+
+import pydantic_core
+
+from schemas.located import Kind
+from schemas.region import RegionFile, Source
+
+REQUIRED = ("event_id", "occurred_at", "latitude", "longitude", "category", "source")
+OPTIONAL = ("easting", "northing", "location_type", "time_precision", "recorded_at", "record_id", "revision", "status")
+#: UTF-8, with or without the mark that spreadsheet programs put before it.
+ENCODING = "utf-8-sig"
+#: Stands for a record time that cannot be read.
+UNREADABLE = datetime(1970, 1, 1, tzinfo=UTC)
+_EVENT_TYPES = {Kind.ED: "hotspot.ed.attendance", Kind.POLICE: "hotspot.police.incident"}
+
+
+class IncidentFileError(ValueError):
+    """An incident file that cannot be used; the message is one sentence for its author."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceMessage:
+    """One message for a source topic."""
+
+    kind: Kind
+    key: bytes
+    value: bytes
+    recorded_at: datetime
+    """When it may be published under a replay's or demo's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """Days in the region's zone, both ends included; None is open."""
+
+    first: date | None
+    last: date | None
+
+    def holds(self, moment: datetime, region: RegionFile) -> bool:
+        """Whether a moment falls on one of the days."""
+        day = moment.astimezone(region.zone).date()
+        return (self.first is None or day >= self.first) and (self.last is None or day <= self.last)
+
+    def end(self, region: RegionFile) -> datetime | None:
+        """First moment after the period."""
+        if self.last is None:
+            return None
+        return datetime.combine(self.last + timedelta(days=1), time(0), region.zone).astimezone(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Incidents:
+    """The messages of a file, in order of record time."""
+
+    messages: list[SourceMessage]
+    has_record_times: bool
+    """Whether the file says when each record was recorded; else they count as recorded when they happened."""
+
+
+def read_incidents(path: Path, region: RegionFile, period: Period) -> Incidents:
+    """All rows of a file whose record falls in the period.
+
+    A row whose times cannot be read is sent as it is: the ingest agent refuses it, and it is accounted for. Raises
+    IncidentFileError.
+    """
+    rows = list(_rows(path))
+    messages = [
+        message
+        for message in row_messages(rows, region)
+        if message.recorded_at == UNREADABLE or period.holds(message.recorded_at, region)
+    ]
+    if not messages:
+        raise IncidentFileError(f"The file {path} has no records in the period asked for.")
+    return Incidents(messages, "recorded_at" in rows[0])
+
+
+def row_messages(rows: Iterable[Mapping[str, str]], region: RegionFile) -> list[SourceMessage]:
+    """The messages of rows with the columns of an incident file, in order of record time."""
+    sources = {source.id: source for source in region.sources}
+    messages = [_message(row, sources, region) for row in rows]
+    messages.sort(key=lambda message: message.recorded_at)
+    return messages
+
+
+def _rows(path: Path) -> Iterator[Mapping[str, str]]:
+    try:
+        with _open(path) as file:
+            reader = csv.DictReader(file)
+            missing = [name for name in REQUIRED if name not in (reader.fieldnames or ())]
+            if missing:
+                raise IncidentFileError(f"The file {path} lacks the column {missing[0]!r}.")
+            for number, row in enumerate(reader, start=2):
+                if None in row or None in row.values():
+                    raise IncidentFileError(f"Line {number} of {path} has another number of columns than its header.")
+                yield row
+    except FileNotFoundError:
+        raise IncidentFileError(f"There is no file {path}.") from None
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
+        raise IncidentFileError(f"The file {path} cannot be read: {error}.") from None
+
+
+def _open(path: Path) -> IO[str]:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding=ENCODING, newline="")
+    return path.open(encoding=ENCODING, newline="")
+
+
+def _message(row: Mapping[str, str], sources: Mapping[str, Source], region: RegionFile) -> SourceMessage:
+    source_id = row["source"]
+    source = sources.get(source_id)
+    # An unknown source is published all the same, so that it is refused and counted where every sender's would be.
+    kind = source.kind_code if source else region.sources[0].kind_code
+    record_id = row.get("record_id") or row["event_id"]
+    revision = row.get("revision") or "1"
+    status = row.get("status") or "recorded"
+    recorded_text = row.get("recorded_at") or row["occurred_at"]
+    data: dict[str, Any] = {"record_id": record_id, "revision": _number(revision), "recorded_at": recorded_text}
+    if status != "withdrawn":
+        data.update(_details(kind, row, source_id))
+    event = {
+        "specversion": "1.0",
+        "id": f"{record_id}:{revision}",
+        "source": source_id,
+        "type": f"{_EVENT_TYPES[kind]}.{status}.v1",
+        "data": data,
+    }
+    key = f"{source_id}/{record_id}".encode()
+    return SourceMessage(kind, key, pydantic_core.to_json(event), _moment(recorded_text))
+
+
+def _details(kind: Kind, row: Mapping[str, str], source_id: str) -> dict[str, Any]:
+    details: dict[str, Any] = {"occurred_at": row["occurred_at"]}
+    if kind is Kind.POLICE:
+        details["category"] = row["category"]
+        if row.get("location_type"):
+            details["location_type"] = row["location_type"]
+        if row.get("time_precision"):
+            details["time_precision"] = row["time_precision"]
+    else:
+        details["site_code"] = source_id.rsplit("/", 1)[-1]
+        details["arrived_at"] = row["occurred_at"]
+        details["assault_method"] = row["category"]
+        details["location_type"] = row.get("location_type") or "unknown"
+    place = {name: _number(row[name]) for name in ("longitude", "latitude", "easting", "northing") if row.get(name)}
+    if place:
+        details["place"] = place
+    return details
+
+
+def _number(text: str) -> float | int | str:
+    """A number where the text is one; else the text, which the contract then refuses."""
+    for convert in (int, float):
+        try:
+            return convert(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _moment(text: str) -> datetime:
+    """A time to publish at; rows whose time cannot be read go first, to be refused."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return UNREADABLE
+    # In the first and last year of the calendar, a change of zone may lead out of it.
+    return moment if moment.tzinfo and MINYEAR < moment.year < MAXYEAR else UNREADABLE

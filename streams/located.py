@@ -1,0 +1,66 @@
+"""The located message: a micro-batch of located records of one region and one input, as versioned compact bytes."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+
+from schemas.located import LOCATED, LocatedArray
+
+VERSION = 1
+# version, input topic, input partition, watermark µs, received µs, published ms, rows
+_HEADER = struct.Struct("<BBHqqqI")
+TICK = 255
+NO_TIME = -(2**63)
+
+
+class LocatedFormatError(ValueError):
+    """Bytes on the located topic that no version of this program wrote."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocatedBatch:
+    """One message of the located topic."""
+
+    rows: LocatedArray
+    input: tuple[int, int]
+    """(kind of the source topic, its partition), or (TICK, 0)."""
+    watermark_us: int
+    """Largest record time that this input had shown, microseconds; NO_TIME if none."""
+    received_us: int
+    """When the ingest agent had the records, microseconds; the clock of live looks."""
+    published_ms: int
+    """Latest broker timestamp of the messages behind it, milliseconds; 0 for ticks."""
+
+    @property
+    def is_tick(self) -> bool:
+        """Whether it only says that time has moved on."""
+        return self.input[0] == TICK
+
+    def to_bytes(self) -> bytes:
+        """Header and packed rows."""
+        header = _HEADER.pack(
+            VERSION, *self.input, self.watermark_us, self.received_us, self.published_ms, len(self.rows)
+        )
+        return header + self.rows.tobytes()
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> LocatedBatch:
+        """Read one message.
+
+        Raises LocatedFormatError for an unknown version or a wrong length.
+        """
+        if len(raw) < _HEADER.size or raw[0] != VERSION:
+            raise LocatedFormatError(f"not a located batch of version {VERSION}")
+        _, kind, partition, watermark_us, received_us, published_ms, count = _HEADER.unpack_from(raw)
+        if len(raw) != _HEADER.size + count * LOCATED.itemsize:
+            raise LocatedFormatError(f"{len(raw)} bytes do not hold {count} rows")
+        rows = np.frombuffer(raw, dtype=LOCATED, count=count, offset=_HEADER.size)
+        return cls(rows, (kind, partition), watermark_us, received_us, published_ms)
+
+
+def tick(now_us: int) -> LocatedBatch:
+    """A message that only tells the time, for a region in which nothing happens."""
+    return LocatedBatch(np.empty(0, dtype=LOCATED), (TICK, 0), NO_TIME, now_us, 0)

@@ -1,0 +1,109 @@
+"""Every metric of the worker in one place: names, units, labels. Labels are bounded: never a cell or a record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib.metadata import version
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from schemas.alert import AlertReason
+from schemas.located import KIND_NAMES
+from schemas.reasons import RejectReason
+
+STAGES = ("ingest", "monitor", "deliver")
+OUTCOMES = ("located", "gated", "rejected", "duplicate")
+_SHORT = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_LONG = (60, 600, 3600, 6 * 3600, 86_400, 3 * 86_400, 7 * 86_400, 28 * 86_400)
+
+
+class Metrics:
+    """The worker's metrics on a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        new = self.registry
+        self.records = Counter("hotspot_records", "Records by outcome", ["kind", "outcome"], registry=new)
+        self.rejected = Counter("hotspot_rejected", "Refused messages by reason", ["kind", "reason"], registry=new)
+        self.looks = Counter("hotspot_looks", "Looks at a region", ["region"], registry=new)
+        self.look_seconds = Histogram(
+            "hotspot_look_seconds", "Time that a look took", ["region"], registry=new, buckets=_SHORT
+        )
+        self.apply_seconds = Histogram(
+            "hotspot_apply_seconds",
+            "Time to apply one fetch to a region",
+            ["region"],
+            registry=new,
+            buckets=_SHORT,
+        )
+        self.episodes_open = Gauge("hotspot_episodes_open", "Episodes now open", ["region"], registry=new)
+        self.alerts = Counter("hotspot_alerts", "Alert revisions by reason", ["region", "reason"], registry=new)
+        self.alert_latency = Histogram(
+            "hotspot_alert_latency_seconds",
+            "From record published to alert written",
+            registry=new,
+            buckets=_SHORT,
+        )
+        self.reporting_delay = Histogram(
+            "hotspot_reporting_delay_seconds",
+            "From event time to record time",
+            ["source"],
+            registry=new,
+            buckets=_LONG,
+        )
+        self.last_record = Gauge(
+            "hotspot_last_record_timestamp_seconds",
+            "Latest record time of a source",
+            ["source"],
+            registry=new,
+        )
+        self.stage_heartbeat = Gauge(
+            "hotspot_stage_heartbeat_timestamp_seconds",
+            "When a stage last did its round",
+            ["stage"],
+            registry=new,
+        )
+        self.lag_records = Gauge("hotspot_lag_records", "Messages not yet processed", ["topic"], registry=new)
+        self.lag_seconds = Gauge(
+            "hotspot_lag_seconds", "Age of the oldest message not yet processed", ["topic"], registry=new
+        )
+        self.baseline_fitted = Gauge(
+            "hotspot_baseline_fitted_timestamp_seconds",
+            "As-known-at time of the baseline",
+            ["region"],
+            registry=new,
+        )
+        self.calibrated = Gauge(
+            "hotspot_calibration_timestamp_seconds",
+            "As-known-at time of the calibration",
+            ["region"],
+            registry=new,
+        )
+        self.ready = Gauge("hotspot_ready", "1 when assigned and recovered", registry=new)
+        self.build_info = Gauge("hotspot_build_info", "Always 1", ["version"], registry=new)
+
+    def create_series(self, regions: Iterable[str], sources: Iterable[str]) -> None:
+        """Make every series before its first event, so that rates exist from the start."""
+        for kind in KIND_NAMES:
+            for outcome in OUTCOMES:
+                self.records.labels(kind, outcome)
+            for reason in RejectReason:
+                self.rejected.labels(kind, reason.value)
+        for region in regions:
+            self.looks.labels(region)
+            self.episodes_open.labels(region)
+            for alert_reason in AlertReason:
+                self.alerts.labels(region, alert_reason.value)
+        for source in sources:
+            self.reporting_delay.labels(source)
+            self.last_record.labels(source)
+        self.build_info.labels(version("hotspot-monitor")).set(1)
+
+
+def metric_names() -> set[str]:
+    """Names as they are scraped, for the tests of docs, rules and dashboards."""
+    names = set()
+    for family in Metrics().registry.collect():
+        suffix = "_total" if family.type == "counter" else ""
+        names.add(f"{family.name}{suffix}")
+    return names

@@ -1,0 +1,177 @@
+"""Runs a file of records through Kafka and the real agents with the replay clock, as fast as they go."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from statistics import median
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from schemas.alert import AlertEvent
+from schemas.base import utc_now
+from schemas.region import RegionFile
+from schemas.settings import Settings
+from streams.app import Worker
+from streams.incident_file import SourceMessage
+from streams.publish import Publisher
+from streams.topics import Topics, create_topics, delete_topics
+
+#: A heartbeat a week of record time keeps partitions without records from holding up the watermark.
+HEARTBEAT_EVERY = timedelta(days=7)
+#: A replay in which nothing more happens for this long has failed, seconds.
+STALL_S = 120.0
+
+
+class ReplayError(RuntimeError):
+    """A replay that did not come to its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The figures of a replay or a demo; `records` = located + gated + rejected + duplicates."""
+
+    published: int
+    records: int
+    located: int
+    gated: int
+    rejected: int
+    duplicates: int
+    alerts: int
+    episodes: int
+    records_per_second: float
+    alert_latency_ms: float | None
+    """Median from record published to alert written; None without alerts."""
+
+
+def summarise(
+    worker: Worker, published: int, alerts: Sequence[AlertEvent], seconds: float, *, timed: int | None = None
+) -> Summary:
+    """Put the figures together from what the worker counted and the alerts that were on the topic.
+
+    `seconds` is what it took to settle `timed` records, or all of them.
+    """
+    outcomes, settled = worker.accounting.outcomes, worker.accounting.settled
+    latencies = worker.monitoring.alert_latencies_ms
+    return Summary(
+        published=published,
+        records=settled,
+        located=outcomes["located"],
+        gated=outcomes["gated"],
+        rejected=outcomes["rejected"],
+        duplicates=outcomes["duplicate"],
+        alerts=len(alerts),
+        episodes=len({event.subject for event in alerts}),
+        records_per_second=round((settled if timed is None else timed) / seconds, 1) if seconds > 0 else 0.0,
+        alert_latency_ms=round(median(latencies), 1) if latencies else None,
+    )
+
+
+async def replay(
+    messages: Sequence[SourceMessage],
+    region: RegionFile,
+    settings: Settings,
+    out: Path,
+    progress: Callable[[int], None],
+) -> Summary:
+    """Publish the messages, run one worker over them, and write `alerts.jsonl` and `summary.json` to `out`.
+
+    Raises ReplayError when the worker fails or stops making progress.
+    """
+    loop = asyncio.get_running_loop()
+    await loop.run_in_executor(None, lambda: create_topics(settings))
+    worker = Worker(settings, [region], clock=utc_now)
+    await worker.start()
+    started = time.perf_counter()
+    try:
+        publishing = loop.run_in_executor(None, lambda: _publish(messages, region, settings))
+        await _until_done(worker, region, messages, publishing, progress)
+        seconds = time.perf_counter() - started
+    finally:
+        await worker.stop()
+    alerts = await loop.run_in_executor(None, lambda: read_alerts(settings))
+    await loop.run_in_executor(None, lambda: delete_topics(settings))
+    summary = summarise(worker, len(messages), alerts, seconds)
+    _write(out, alerts, summary)
+    return summary
+
+
+def _publish(messages: Sequence[SourceMessage], region: RegionFile, settings: Settings) -> None:
+    publisher = Publisher(settings)
+    next_heartbeat = messages[0].recorded_at
+    for message in messages:
+        if message.recorded_at >= next_heartbeat:
+            publisher.heartbeat(region, message.recorded_at, settings.source_partitions)
+            next_heartbeat = message.recorded_at + HEARTBEAT_EVERY
+        publisher.send(message)
+    publisher.heartbeat(region, _end(messages, settings), settings.source_partitions)
+    publisher.flush()
+
+
+def _end(messages: Sequence[SourceMessage], settings: Settings) -> datetime:
+    """A record time that lets the last look happen: past the multiple of `look_minutes` after the last record."""
+    look_s = settings.look_minutes * 60
+    last = messages[-1].recorded_at.timestamp()
+    return datetime.fromtimestamp((last // look_s + 2) * look_s, UTC)
+
+
+async def _until_done(
+    worker: Worker,
+    region: RegionFile,
+    messages: Sequence[SourceMessage],
+    publishing: asyncio.Future[None],
+    progress: Callable[[int], None],
+) -> None:
+    expected = sum(1 for _ in messages)
+    settled, moved_at = -1, time.monotonic()
+    while True:
+        if publishing.done():
+            publishing.result()
+        if worker.failure is not None:
+            raise ReplayError(f"The worker failed: {worker.failure!r}.") from worker.failure
+        now_settled = worker.accounting.settled
+        if now_settled != settled:
+            settled, moved_at = now_settled, time.monotonic()
+            progress(settled)
+        if settled >= expected and publishing.done():
+            return
+        if time.monotonic() - moved_at > STALL_S:
+            raise ReplayError(f"Nothing happened for {STALL_S:.0f} s: {settled} of {expected} records are settled.")
+        await asyncio.sleep(0.05)
+
+
+def read_alerts(settings: Settings, *, timeout_s: float = 30.0) -> list[AlertEvent]:
+    """All alerts on the topic, in order of time, episode and revision. Raises KafkaException."""
+    topic = Topics(settings.prefix).alerts
+    consumer = Consumer({"bootstrap.servers": settings.bootstrap, "group.id": "none", "enable.auto.commit": False})
+    try:
+        found = consumer.list_topics(topic, timeout=timeout_s).topics[topic]
+        events: dict[str, AlertEvent] = {}
+        for partition in found.partitions:
+            _, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=timeout_s)
+            consumer.assign([TopicPartition(topic, partition, 0)])
+            offset = 0
+            while offset < end:
+                message = consumer.poll(timeout_s)
+                if message is None:
+                    raise KafkaException(f"{topic} stopped at offset {offset} of {end}")
+                if message.error():
+                    raise KafkaException(message.error())
+                offset = message.offset() + 1
+                event = AlertEvent.model_validate_json(message.value())
+                events[event.id] = event
+    finally:
+        consumer.close()
+    return sorted(events.values(), key=lambda event: (event.data.as_of, event.subject, event.data.revision))
+
+
+def _write(out: Path, alerts: Sequence[AlertEvent], summary: Summary) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    lines = "".join(f"{event.data.model_dump_json()}\n" for event in alerts)
+    (out / "alerts.jsonl").write_text(lines, encoding="utf-8")
+    (out / "summary.json").write_text(json.dumps(asdict(summary), indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,128 @@
+"""The topics in one table: name, partitions, how long they keep, and how large a message may be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from schemas.located import Kind
+from schemas.settings import Settings
+
+DAY_MS = 86_400_000
+#: No message of ours is larger: packed weeks of a big region, dead letters of the largest message that is read.
+LARGEST_MESSAGE = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Names of the topics of one installation; every name begins with its prefix."""
+
+    prefix: str
+
+    @property
+    def app_id(self) -> str:
+        """Consumer group of the workers."""
+        return f"{self.prefix}-worker"
+
+    @property
+    def ed(self) -> str:
+        """ED attendances, key source + record id."""
+        return f"{self.prefix}.ed.attendances"
+
+    @property
+    def police(self) -> str:
+        """Police incidents, key source + record id."""
+        return f"{self.prefix}.police.incidents"
+
+    @property
+    def located(self) -> str:
+        """Micro-batches of located records, heartbeats and ticks, key region."""
+        return f"{self.prefix}.located"
+
+    @property
+    def detections(self) -> str:
+        """What each look that found something found, key region."""
+        return f"{self.prefix}.detections"
+
+    @property
+    def alerts(self) -> str:
+        """Alert revisions, key episode id."""
+        return f"{self.prefix}.alerts"
+
+    @property
+    def deadletter(self) -> str:
+        """Refused messages, whole, key as it was."""
+        return f"{self.prefix}.deadletter"
+
+    @property
+    def changelog(self) -> str:
+        """State of the regions; Faust names it after the app and the table."""
+        return f"{self.app_id}-state-changelog"
+
+    def source(self, kind: Kind) -> str:
+        """Source topic of a kind."""
+        return self.ed if kind is Kind.ED else self.police
+
+    def kind_of(self, topic: str) -> Kind:
+        """Kind of a source topic."""
+        return Kind.ED if topic == self.ed else Kind.POLICE
+
+
+def topic_table(topics: Topics, settings: Settings) -> list[NewTopic]:
+    """Every topic as it is created when it is not there: partitions, retention, largest message."""
+
+    def topic(name: str, partitions: int, days: int, **config: str) -> NewTopic:
+        kept = {"retention.ms": str(days * DAY_MS)} if days else {}
+        return NewTopic(
+            name,
+            num_partitions=partitions,
+            replication_factor=settings.replication,
+            config={"max.message.bytes": str(LARGEST_MESSAGE), **kept, **config},
+        )
+
+    return [
+        topic(topics.ed, settings.source_partitions, 35),
+        topic(topics.police, settings.source_partitions, 35),
+        topic(topics.located, settings.located_partitions, 35),
+        topic(topics.detections, settings.located_partitions, 7),
+        topic(topics.alerts, 1, 400),
+        topic(topics.deadletter, 1, 90),
+        topic(topics.changelog, settings.located_partitions, 0, **{"cleanup.policy": "compact"}),
+    ]
+
+
+def create_topics(settings: Settings, *, timeout_s: float = 30.0) -> None:
+    """Create the topics that are not there.
+
+    Raises KafkaException when the broker does not answer in time or refuses.
+    """
+    admin = AdminClient({"bootstrap.servers": settings.bootstrap, "socket.timeout.ms": int(timeout_s * 1000)})
+    wanted = topic_table(Topics(settings.prefix), settings)
+    existing = admin.list_topics(timeout=timeout_s).topics
+    missing = [topic for topic in wanted if topic.topic not in existing]
+    if not missing:
+        return
+    for future in admin.create_topics(missing, operation_timeout=timeout_s).values():
+        try:
+            future.result(timeout=timeout_s)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise
+
+
+def delete_topics(settings: Settings, *, timeout_s: float = 30.0) -> None:
+    """Delete every topic of this prefix's table; for replays, whose topics are their own."""
+    admin = AdminClient({"bootstrap.servers": settings.bootstrap})
+    names = [topic.topic for topic in topic_table(Topics(settings.prefix), settings)]
+    for future in admin.delete_topics(names, operation_timeout=timeout_s).values():
+        future.exception(timeout=timeout_s)
+
+
+def partition_counts(settings: Settings, *, timeout_s: float = 30.0) -> dict[str, int]:
+    """Partitions of the source topics as they are on the broker: the inputs whose watermarks a replay waits for."""
+    admin = AdminClient({"bootstrap.servers": settings.bootstrap})
+    topics = Topics(settings.prefix)
+    found = admin.list_topics(timeout=timeout_s).topics
+    return {name: len(found[name].partitions) for name in (topics.ed, topics.police)}

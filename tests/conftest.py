@@ -1,0 +1,34 @@
+"""Fixtures for every test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from streams.embedded import EmbeddedServers
+from tests.running import Installation
+from tests.servers.kafka import KafkaServer
+from tests.servers.redis_server import RedisServer
+
+pytest_plugins = ["tests.servers.fixtures"]
+
+
+@pytest.fixture(scope="session")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """The embedded broker and Redis that all tests of the run share."""
+    with EmbeddedServers(tmp_path_factory.mktemp("embedded")) as servers:
+        yield Installation(servers.broker.bootstrap, servers.redis.url)
+
+
+@pytest.fixture(scope="session")
+def native(apache_kafka: KafkaServer, redis_server: RedisServer) -> Installation:
+    """Apache Kafka and Redis."""
+    return Installation(apache_kafka.bootstrap, redis_server.url)
+
+
+@pytest.fixture(params=["embedded", pytest.param("native", marks=pytest.mark.connected)])
+def installation(request: pytest.FixtureRequest) -> Installation:
+    """Each kind of servers in turn: the same code must do the same on both."""
+    found: Installation = request.getfixturevalue(request.param)
+    return found
