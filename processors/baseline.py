@@ -34,6 +34,8 @@ class Baseline(NamedTuple):
     seasons: tuple[Season | None, ...]
     places: Places
     shares: Shares
+    share_variance: Floats
+    """[seen cell, last row any unseen cell; kind] how unsure a cell's share is: variance by squared share."""
     known: Floats
     """Part of the incidents of each age (whole hours) that is known, by kind."""
     incidents: Small
@@ -103,10 +105,10 @@ def fit_baseline(
     fitted = np.array([season is not None for season in seasons])
     places, row = find_places(history.ix, history.iy)
     block = BLOCK_OF_HOUR[of_week]
-    shares = fit_shares(places, row, history.kind, block, _block_parts(seasons), fitted)
+    shares, share_variance = fit_shares(places, row, history.kind, block, _block_parts(seasons), fitted)
     known = known_by_age(rows, begin, end, settings.spans_s[-1])
     records = int(((rows["occurred"] > begin) & (rows["occurred"] <= end)).sum())
-    return Baseline(at, tuple(seasons), places, shares, known, per_kind.astype(np.int32), records)
+    return Baseline(at, tuple(seasons), places, shares, share_variance, known, per_kind.astype(np.int32), records)
 
 
 def known_by_age(rows: LocatedArray, begin: int, end: int, oldest_s: int) -> Floats:
@@ -145,7 +147,7 @@ def to_bytes(baseline: Baseline) -> bytes:
             arrays[f"harmonics{k}"], arrays[f"week{k}"] = season.harmonics, season.week
     arrays.update({f"place_{name}": value for name, value in baseline.places._asdict().items() if name != "n_large"})
     arrays.update({f"share_{name}": value for name, value in baseline.shares._asdict().items()})
-    arrays.update(known=baseline.known, incidents=baseline.incidents)
+    arrays.update(share_variance=baseline.share_variance, known=baseline.known, incidents=baseline.incidents)
     header = {
         "format": _FORMAT,
         "fitted_at": baseline.fitted_at,
@@ -184,6 +186,7 @@ def from_bytes(packed: bytes) -> Baseline:
         seasons,
         places,
         shares,
+        arrays["share_variance"],
         arrays["known"],
         arrays["incidents"],
         header["records"],

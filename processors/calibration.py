@@ -37,7 +37,7 @@ TAIL_FACTOR: Final = 5.0
 #: Where the search for the start of the tail begins, and how it goes on while too few tracks open.
 PILOT_STARTS: Final = (8.0, 6.0, 4.5, 3.4, 2.5)
 PILOT_DAYS: Final = 56
-STEP: Final = 0.05
+STEP: Final = 0.1
 BOOTSTRAPS: Final = 200
 MOST_DAYS: Final = 36_500.0
 
@@ -230,7 +230,7 @@ def _run(
             board.holders[cell] += 1
             insert(board, occurred[arrived], cell, kind[arrived])
             arrived += 1
-        windows, scores = look(board, bar, rates, cells, moments[m])
+        windows, scores, _ = look(board, bar, rates, cells, moments[m])
         found[m] = windows.size
         while n + windows.size > window.size:
             window = np.concatenate((window, np.empty_like(window)))

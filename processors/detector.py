@@ -196,9 +196,7 @@ class Detector:
         assert self._as_of is not None  # built means looked at
         horizon = self._as_of - self._settings.spans_s[-1]
         changes = self._live.change(removed, added, horizon)
-        moved = [(ix, iy, step) for (ix, iy), step in holders.items() if step]
-        ix, iy, steps = np.array(moved, np.int64).reshape(-1, 3).T
-        self._windows.change(ix.astype(np.int32), iy.astype(np.int32), steps, changes)
+        self._windows.change(holders, changes)
 
     def _count_taught(self, counted: LocatedArray) -> None:
         self._taught = 0

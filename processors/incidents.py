@@ -12,8 +12,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from processors.arrays import Bytes, Ints, Small
-from schemas.located import LocatedArray, pack_cell
+from processors.arrays import Bytes, Ints, Keys, Small
+from schemas.located import LocatedArray
 
 #: A shared incident reference links records up to this far apart; a bound keeps the rule local.
 REFERENCE_REACH_S: Final = 7 * 86_400
@@ -30,39 +30,54 @@ class Incidents(NamedTuple):
 
 def incidents(rows: LocatedArray, merge_s: int) -> Incidents:
     """The incidents among rows that count."""
-    cells = pack_cell(rows["ix"], rows["iy"])
-    order = np.lexsort((rows["record"], rows["occurred"], cells, rows["kind"]))
-    rows, cells = rows[order], cells[order]
+    if rows.size == 0:
+        none = np.empty(0, np.int32)
+        return Incidents(np.empty(0, np.uint8), none, none, np.empty(0, np.int64))
+    kind, ix, iy, occurred = (np.ascontiguousarray(rows[name]) for name in ("kind", "ix", "iy", "occurred"))
+    place = _places(kind, ix, iy)
+    order = _in_order(place, occurred, rows["record"])
+    place, occurred = place[order], occurred[order]
     same_place = np.zeros(rows.size, bool)
-    same_place[1:] = (cells[1:] == cells[:-1]) & (rows["kind"][1:] == rows["kind"][:-1])
-    gap = np.diff(rows["occurred"], prepend=0)
-    starts = ~(same_place & (gap <= merge_s))
-    starts[_repeats_reference(rows, cells)] = False
-    first = rows[starts]
-    return Incidents(
-        np.ascontiguousarray(first["kind"]),
-        np.ascontiguousarray(first["ix"]),
-        np.ascontiguousarray(first["iy"]),
-        np.ascontiguousarray(first["occurred"]),
-    )
+    same_place[1:] = place[1:] == place[:-1]
+    starts = ~(same_place & (np.diff(occurred, prepend=0) <= merge_s))
+    starts[_repeats_reference(place, occurred, rows["incident"][order])] = False
+    first = order[starts]
+    return Incidents(kind[first], ix[first], iy[first], occurred[starts])
 
 
-def _repeats_reference(rows: LocatedArray, cells: Ints) -> Ints:
+def _places(kind: Bytes, ix: Small, iy: Small) -> Ints:
+    """A number for each kind and cell, in their order."""
+    west, south = int(ix.min()), int(iy.min())
+    wide, high = int(ix.max()) - west + 1, int(iy.max()) - south + 1
+    if wide * high < 2**60:
+        number: Ints = (kind.astype(np.int64) * wide + (ix.astype(np.int64) - west)) * high + (iy - south)
+        return number
+    return np.unique(np.stack([kind, ix, iy]), axis=1, return_inverse=True)[1].ravel()
+
+
+def _in_order(place: Ints, occurred: Ints, record: Keys) -> Ints:
+    """Order by place, then time, then record. One sort by both instead of two where the numbers fit."""
+    first = int(occurred.min())
+    length = int(occurred.max()) - first + 1
+    if (int(place.max()) + 1) * length < 2**62:
+        order: Ints = np.lexsort((record, place * length + (occurred - first)))
+        return order
+    return np.lexsort((record, occurred, place))
+
+
+def _repeats_reference(place: Ints, occurred: Ints, reference: Keys) -> Ints:
     """Which sorted rows share their incident reference with an earlier one of the same kind and cell."""
-    referenced = np.flatnonzero(rows["incident"])
+    referenced = np.flatnonzero(reference)
     if referenced.size == 0:
         return referenced
-    kind, reference = rows["kind"][referenced], rows["incident"][referenced]
     # Stable: rows of one kind, cell and reference stay in order of time.
-    grouped = referenced[np.lexsort((reference, cells[referenced], kind))]
+    grouped = referenced[np.lexsort((reference[referenced], place[referenced]))]
     now, ago = grouped[1:], grouped[:-1]
-    repeats = (
-        (cells[now] == cells[ago])
-        & (rows["kind"][now] == rows["kind"][ago])
-        & (rows["incident"][now] == rows["incident"][ago])
-        & (rows["occurred"][now] - rows["occurred"][ago] <= REFERENCE_REACH_S)
-    )
-    repeating: Ints = now[repeats]
+    repeating: Ints = now[
+        (place[now] == place[ago])
+        & (reference[now] == reference[ago])
+        & (occurred[now] - occurred[ago] <= REFERENCE_REACH_S)
+    ]
     return repeating
 
 

@@ -367,8 +367,11 @@ def detect(board: Board, bar: Bar, exposed: Floats) -> tuple[Ints, Floats]:
 
 
 @njit(cache=True, nogil=True)
-def look(board: Board, bar: Bar, rates: Rates, cells: int, as_of: int) -> tuple[Ints, Floats]:
-    """Move to `as_of` and find every window at or above the floor that no better one touches."""
+def look(board: Board, bar: Bar, rates: Rates, cells: int, as_of: int) -> tuple[Ints, Floats, Floats]:
+    """Move to `as_of` and find every window at or above the floor that no better one touches.
+
+    Returns the windows, their scores, and the exposure that they were judged by.
+    """
     advance(board, as_of)
     if as_of >= board.cursor[EPOCH_END]:
         end = (as_of // HOUR + EPOCH_HOURS) * HOUR
@@ -377,18 +380,22 @@ def look(board: Board, bar: Bar, rates: Rates, cells: int, as_of: int) -> tuple[
         bar.least_of_kind[:] = least_of_kind
         board.cursor[EPOCH_END] = end
         _survey_all(board, bar, cells)
-    window, score = detect(board, bar, exposure(rates, as_of, board.spans))
-    return window, score
+    exposed = exposure(rates, as_of, board.spans)
+    window, score = detect(board, bar, exposed)
+    return window, score, exposed
 
 
 @njit(cache=True, nogil=True)
-def count_within(board: Board, ix: int, iy: int, radius: int, span_s: int) -> Ints:
-    """Incidents by kind in any window as of now, counted from the live incidents one by one."""
-    found = np.zeros(KINDS, np.int64)
-    for n in range(board.cursor[ENTERED]):
-        if board.when[n] > board.cursor[NOW] - span_s:
-            dx = np.int64(board.ix[board.where[n]]) - np.int64(ix)
-            dy = np.int64(board.iy[board.where[n]]) - np.int64(iy)
-            if dx * dx + dy * dy <= radius * radius:
-                found[board.kind[n]] += 1
-    return found
+def describe(board: Board, bar: Bar, exposed: Floats, window: Ints) -> tuple[Floats, Floats]:
+    """Expectation and score of each kind in some windows: [window, kind]."""
+    spans, radii = board.spans.size, board.radii.size
+    expected = np.empty((window.size, KINDS))
+    scores = np.zeros((window.size, KINDS))
+    for n in range(window.size):
+        cell, r, s = window[n] // (radii * spans), (window[n] // spans) % radii, window[n] % spans
+        for k in range(KINDS):
+            expected[n, k] = expected_in(board.mass[cell, r], exposed[s], k)
+            count = board.counts[cell, k, r, s]
+            if bar.scored[k] and count > 0:
+                scores[n, k] = surprise(float(count), expected[n, k])
+    return expected, scores

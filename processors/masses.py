@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from processors.arrays import COLUMNS, Floats, Ints, Small
+from processors.arrays import BLOCKS, COLUMNS, KINDS, Bytes, Floats, Ints, Small
 from processors.baseline import Baseline
 from processors.cells import CellIndex, Offsets
 from processors.shares import LARGE_SHIFT, SMALL_SHIFT
@@ -35,6 +35,7 @@ def _sum_discs(
     around: Small,
     value: Floats,
     seen: Floats,
+    fitted: Bytes,
     mass: Floats,
 ) -> None:
     """Add up shares over the discs of each cell, nearest offset first: always the same order, so the same bits.
@@ -52,13 +53,11 @@ def _sum_discs(
                 mass[cell, radius] = total
                 radius += 1
             near = neighbours[cell, o]
-            if near >= 0:
-                for column in range(COLUMNS):
-                    total[column] += seen[near, column]
-            else:
-                row = around[c, tile[place[c], o]]
-                for column in range(COLUMNS):
-                    total[column] += value[row, column]
+            row = -1 if near >= 0 else around[c, tile[place[c], o]]
+            for k in range(KINDS):
+                if fitted[k]:
+                    for column in range(k * BLOCKS, (k + 1) * BLOCKS):
+                        total[column] += seen[near, column] if near >= 0 else value[row, column]
         for r in range(radius, radii):
             mass[cell, r] = total
 
@@ -86,6 +85,7 @@ class Masses:
         self._cell_keys = pack_cell(places.ix.astype(np.int64), places.iy.astype(np.int64))
         # One table for every cell that there is: seen ones, then unseen ones of small tiles, of large tiles, elsewhere.
         self._value = np.concatenate([shares.cell, shares.small, shares.large, shares.beyond[None, :]])
+        self._fitted = np.array(baseline.scored, np.uint8)
         self._cells = cells
         self._around = surroundings(cells.offsets)
         self._seen: Floats = np.empty((0, COLUMNS))
@@ -117,6 +117,7 @@ class Masses:
             self._tiles_around(ix >> SMALL_SHIFT, iy >> SMALL_SHIFT),
             self._value[self._cell_keys.size :],
             self._seen,
+            self._fitted,
             mass,
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from processors.baseline import Baseline
 from processors.dispersion import GROUP_HOURS, WEEK_HOURS, Dispersion
 from processors.exposure import Rates
 from processors.localtime import HOUR_S, LocalHours
-from processors.masses import find_rows
+from processors.masses import SIDE, find_rows
 from processors.shares import CHILDREN, LARGE_SHIFT, SMALL_SHIFT, Places, unpack, unseen
 from schemas.located import pack_cell
 
@@ -27,16 +27,23 @@ class NullIncidents(NamedTuple):
     """When the incident becomes known, s."""
 
 
+#: How long a cell's true share stays what it is: held-out months showed errors of shares to last about so long.
+SHARES_WEEKS: Final = 26
+
+
 class _Entries(NamedTuple):
-    """Where an incident can fall: seen cells, then unseen cells lumped by small tile, large tile and elsewhere.
+    """Where an incident can fall: every cell of seen small tiles, then lumps of cells by large tile and elsewhere.
 
     Sorted by unit: a small tile with its cells, or a lump of no small tile, which local factors leave alone.
     """
 
-    entry: Ints
-    """Number of an entry before sorting; what `_cells` understands."""
-    upto: Floats
-    """[entry, kind and block] running sum of shares."""
+    ix: Ints
+    """Of a cell; of a lump the number of its large tile, or one past the last."""
+    iy: Ints
+    weight: Floats
+    """[entry, kind and block] fitted share."""
+    variance: Floats
+    """[entry, kind] of a factor on it."""
     start: Ints
     """First entry of each unit; one more at the end."""
     large: Ints
@@ -63,14 +70,16 @@ def simulate_null(
     entries = _entries(baseline)
     kinds, places, times = [], [], []
     for week in range(weeks):
+        if week % SHARES_WEEKS == 0:
+            running = _running_shares(entries, rng)
         for k in range(KINDS):
             if baseline.scored[k]:
-                entry, when = _draw_week(entries, rates, dispersion, k, week, rng)
+                entry, when = _draw_week(entries, running, rates, dispersion, k, week, rng)
                 kinds.append(np.full(entry.size, k, np.uint8))
                 places.append(entry)
                 times.append(when)
     kind, entry, occurred = np.concatenate(kinds), np.concatenate(places), np.concatenate(times)
-    ix, iy = _cells(baseline.places, entry, rng)
+    ix, iy = _cells(baseline.places, entries, entry, rng)
     order = np.lexsort((occurred, iy, ix, kind))
     kind, ix, iy, occurred = kind[order], ix[order], iy[order], occurred[order]
     same = (np.diff(kind) == 0) & (np.diff(ix) == 0) & (np.diff(iy) == 0)
@@ -86,22 +95,34 @@ def simulate_null(
 
 def _entries(baseline: Baseline) -> _Entries:
     places, shares = baseline.places, baseline.shares
-    cells, in_large, elsewhere = unseen(places)
-    weight = np.concatenate(
-        [
-            shares.cell,
-            shares.small * cells[:, None],
-            shares.large * in_large[:, None],
-            shares.beyond[None, :] * elsewhere,
-        ]
-    )
+    _, in_large, elsewhere = unseen(places)
     n_small, n_large = places.small.size, places.large.size
-    unit = np.concatenate([places.small_of, np.arange(n_small + n_large + 1)])
-    order = np.argsort(unit, kind="stable")
-    start = np.searchsorted(unit[order], np.arange(n_small + n_large + 2))
-    large = np.concatenate([places.large_of, np.arange(n_large + 1)])
-    upto = np.concatenate([np.zeros((1, COLUMNS)), np.cumsum(weight[order], axis=0)])
-    return _Entries(order, upto, start, large, n_small)
+    column, line = unpack(places.small)
+    inside = np.arange(SIDE)
+    ix = np.broadcast_to(column[:, None, None] * SIDE + inside[:, None], (n_small, SIDE, SIDE)).ravel()
+    iy = np.broadcast_to(line[:, None, None] * SIDE + inside[None, :], (n_small, SIDE, SIDE)).ravel()
+    row = find_rows(pack_cell(places.ix.astype(np.int64), places.iy.astype(np.int64)), pack_cell(ix, iy))
+    unit = np.repeat(np.arange(n_small), CHILDREN)
+    cell = np.where((row >= 0)[:, None], shares.cell[row], shares.small[unit])
+    lumps = np.arange(n_large + 1)
+    return _Entries(
+        np.concatenate([ix, lumps]),
+        np.concatenate([iy, np.zeros_like(lumps)]),
+        np.concatenate([cell, shares.large * in_large[:, None], shares.beyond[None, :] * elsewhere]),
+        np.concatenate([baseline.share_variance[row], np.zeros((lumps.size, KINDS))]),
+        np.concatenate([np.arange(n_small + 1) * CHILDREN, n_small * CHILDREN + 1 + lumps]),
+        np.concatenate([places.large_of, lumps]),
+        n_small,
+    )
+
+
+def _running_shares(entries: _Entries, rng: np.random.Generator) -> Floats:
+    """Running sums over the entries of shares as they might truly be, by column; from 0."""
+    variance = entries.variance
+    shape = 1.0 / np.maximum(variance, 1e-9)
+    factor = np.where(variance > 1e-6, rng.gamma(np.minimum(shape, 1e6)) / np.minimum(shape, 1e6), 1.0)
+    weight = entries.weight * np.repeat(factor, BLOCKS, axis=1)
+    return np.concatenate([np.zeros((1, COLUMNS)), np.cumsum(weight, axis=0)])
 
 
 def _factors(variance: float, shape: int | tuple[int, int], rng: np.random.Generator) -> Floats:
@@ -111,7 +132,13 @@ def _factors(variance: float, shape: int | tuple[int, int], rng: np.random.Gener
 
 
 def _draw_week(
-    entries: _Entries, rates: Rates, dispersion: Dispersion, kind: int, week: int, rng: np.random.Generator
+    entries: _Entries,
+    running: Floats,
+    rates: Rates,
+    dispersion: Dispersion,
+    kind: int,
+    week: int,
+    rng: np.random.Generator,
 ) -> tuple[Ints, Ints]:
     """Entries and event times of one kind in one week."""
     columns = slice(kind * BLOCKS, (kind + 1) * BLOCKS)
@@ -120,7 +147,7 @@ def _draw_week(
     groups = WEEK_HOURS // GROUP_HOURS
     group = np.arange(WEEK_HOURS) // GROUP_HOURS
     hourly = rates.rate[kind, hours] * HOUR_S
-    upto = entries.upto[:, columns]
+    upto = running[:, columns]
     share = upto[entries.start[1:]] - upto[entries.start[:-1]]  # [unit, block]
     exposure: Floats = np.bincount(group * BLOCKS + block, hourly, groups * BLOCKS).astype(float)
     exposure = exposure.reshape(groups, BLOCKS) * _factors(dispersion.common[kind], groups, rng)[:, None]
@@ -143,45 +170,30 @@ def _draw_week(
         mine = block[hour] == b
         low, high = upto[entries.start[unit[mine]], b], upto[entries.start[unit[mine] + 1], b]
         place = np.searchsorted(upto[:, b], low + chance[mine] * (high - low), side="right") - 1
-        place = np.clip(place, entries.start[unit[mine]], entries.start[unit[mine] + 1] - 1)
-        entry[mine] = entries.entry[place]
+        entry[mine] = np.clip(place, entries.start[unit[mine]], entries.start[unit[mine] + 1] - 1)
     return entry, when
 
 
-def _cells(places: Places, entry: Ints, rng: np.random.Generator) -> tuple[Ints, Ints]:
-    """A cell for each entry: lumped ones are resolved evenly over the unseen cells that they stand for."""
-    n_cells, n_small, n_large = places.ix.size, places.small.size, places.large.size
-    ix, iy = np.zeros(entry.size, np.int64), np.zeros(entry.size, np.int64)
-    seen = entry < n_cells
-    ix[seen], iy[seen] = places.ix[entry[seen]], places.iy[entry[seen]]
-    side = 1 << (LARGE_SHIFT - SMALL_SHIFT)
-    column, line = np.zeros(entry.size, np.int64), np.zeros(entry.size, np.int64)  # small tile
-
-    beyond = np.flatnonzero(entry == n_cells + n_small + n_large)
-    in_large = np.flatnonzero((entry >= n_cells + n_small) & (entry < n_cells + n_small + n_large))
-    big_x, big_y = unpack(places.large)
-    x, y = np.zeros(entry.size, np.int64), np.zeros(entry.size, np.int64)
-    x[in_large], y[in_large] = (v[entry[in_large] - n_cells - n_small] for v in (big_x, big_y))
-    pending = beyond
+def _cells(places: Places, entries: _Entries, entry: Ints, rng: np.random.Generator) -> tuple[Ints, Ints]:
+    """The cell of each entry: lumps are resolved evenly over the unseen cells that they stand for."""
+    ix, iy = entries.ix[entry].copy(), entries.iy[entry].copy()
+    lumped = np.flatnonzero(entry >= entries.start[entries.small])
+    x, y = unpack(places.large)
+    tile = ix[lumped]
+    column, line = np.append(x, 0)[tile], np.append(y, 0)[tile]
+    pending = np.flatnonzero(tile == x.size)
     while pending.size:
-        x[pending] = rng.integers(big_x.min(), big_x.max() + 1, pending.size)
-        y[pending] = rng.integers(big_y.min(), big_y.max() + 1, pending.size)
-        pending = pending[find_rows(places.large, pack_cell(x[pending], y[pending])) >= 0]
-    pending = np.concatenate([in_large, beyond])
+        column[pending] = rng.integers(x.min(), x.max() + 1, pending.size)
+        line[pending] = rng.integers(y.min(), y.max() + 1, pending.size)
+        pending = pending[find_rows(places.large, pack_cell(column[pending], line[pending])) >= 0]
+    pending = np.arange(lumped.size)
+    side = 1 << LARGE_SHIFT
     while pending.size:
-        column[pending] = x[pending] * side + rng.integers(0, side, pending.size)
-        line[pending] = y[pending] * side + rng.integers(0, side, pending.size)
-        pending = pending[find_rows(places.small, pack_cell(column[pending], line[pending])) >= 0]
-
-    in_small = np.flatnonzero((entry >= n_cells) & (entry < n_cells + n_small))
-    column[in_small], line[in_small] = (v[entry[in_small] - n_cells] for v in unpack(places.small))
-    side = 1 << SMALL_SHIFT
-    keys = pack_cell(places.ix.astype(np.int64), places.iy.astype(np.int64))
-    pending = np.flatnonzero(~seen)
-    while pending.size:
-        ix[pending] = column[pending] * side + rng.integers(0, side, pending.size)
-        iy[pending] = line[pending] * side + rng.integers(0, side, pending.size)
-        pending = pending[find_rows(keys, pack_cell(ix[pending], iy[pending])) >= 0]
+        at = lumped[pending]
+        ix[at] = column[pending] * side + rng.integers(0, side, pending.size)
+        iy[at] = line[pending] * side + rng.integers(0, side, pending.size)
+        tiles = pack_cell(ix[at] >> SMALL_SHIFT, iy[at] >> SMALL_SHIFT)
+        pending = pending[find_rows(places.small, tiles) >= 0]
     return ix, iy
 
 
@@ -197,4 +209,4 @@ def _delays(known: Floats, kind: Bytes, rng: np.random.Generator) -> Ints:
     return delay
 
 
-assert CHILDREN == (1 << SMALL_SHIFT) ** 2
+assert CHILDREN == SIDE**2

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from processors.arrays import Bytes, Ints, Keys, Rows, Small
+from processors.arrays import KINDS, Bytes, Ints, Keys, Rows, Small
 from processors.lookup import EMPTY, fill_records, new_table, slot_of
 from schemas.located import LOCATED, Gate, LocatedArray, Status
 
@@ -73,6 +73,14 @@ def _order(a: Rows, b: Rows) -> int:
 @njit(cache=True, nogil=True)
 def _week(occurred: int) -> int:
     return (occurred + MONDAY_S) // WEEK_S
+
+
+@njit(cache=True, nogil=True)
+def _in_range(rows: Rows) -> bool:
+    wrong = 0
+    for i in range(rows.size):
+        wrong += rows[i]["kind"] >= KINDS or rows[i]["status"] > _WITHDRAWN
+    return wrong == 0
 
 
 @njit(cache=True, nogil=True)
@@ -173,9 +181,9 @@ class RecordStore:
         """Apply a batch. Withdrawn rows keep no place and no event time but that of their own recording."""
         if rows.dtype != LOCATED or rows.ndim != 1:
             raise ValueError(f"located records must be a flat array of LOCATED rows, not {rows.dtype} {rows.shape}")
-        if rows.size and (rows["kind"].max() > 1 or rows["status"].max() > _WITHDRAWN):
-            raise ValueError("located records have a kind above 1 or a status above 2")
         arriving = rows.copy()
+        if not _in_range(arriving):
+            raise ValueError(f"located records have a kind above {KINDS - 1} or a status above {_WITHDRAWN}")
         self._reserve(arriving.size)
         outcome = np.empty(arriving.size, np.uint8)
         before, after = np.empty_like(arriving), np.empty_like(arriving)

@@ -87,28 +87,36 @@ def unseen(places: Places) -> tuple[Ints, Ints, int]:
 
 def fit_shares(
     places: Places, row: Ints, kind: Bytes, block: Bytes, weekly: Floats, fitted: NDArray[np.bool_]
-) -> Shares:
-    """Learn from incidents (row of the cell, kind, block). `weekly`: part of a kind's incidents in each block."""
+) -> tuple[Shares, Floats]:
+    """Learn from incidents (row of the cell, kind, block). `weekly`: part of a kind's incidents in each block.
+
+    Returns the shares, and how sure they are: the variance of a cell's true share about the fitted one, relative to its
+    square, 1/(a + n): [seen cells, then one row for any unseen cell; kind].
+    """
     counts = np.zeros((places.ix.size, COLUMNS))
     np.add.at(counts, (row, kind.astype(np.int64) * BLOCKS + block), 1.0)
     small_counts = _sum_up(counts, places.small_of, places.small.size)
     large_counts = _sum_up(small_counts, places.large_of, places.large.size)
     shares = Shares(np.zeros_like(counts), np.zeros_like(small_counts), np.zeros_like(large_counts), np.zeros(COLUMNS))
+    variance = np.zeros((places.ix.size + 1, KINDS))
     for k in range(KINDS):
         if fitted[k]:
             columns = slice(k * BLOCKS, (k + 1) * BLOCKS)
-            one = _fit_kind(places, counts[:, columns], small_counts[:, columns], large_counts[:, columns], weekly[k])
+            one, a = _fit_kind(
+                places, counts[:, columns], small_counts[:, columns], large_counts[:, columns], weekly[k]
+            )
             for whole, part in zip(shares, one, strict=True):
                 whole[..., columns] = part
-    return shares
+            variance[:, k] = 1.0 / (a + np.append(counts[:, columns].sum(axis=1), 0.0))
+    return shares, variance
 
 
-def _fit_kind(places: Places, cell_n: Floats, small_n: Floats, large_n: Floats, weekly: Floats) -> Shares:
+def _fit_kind(places: Places, cell_n: Floats, small_n: Floats, large_n: Floats, weekly: Floats) -> tuple[Shares, float]:
     n = large_n.sum()
     root = np.zeros(large_n.shape[0], np.int64)
-    large, beyond = shrink_children(large_n.sum(axis=1), root, np.array([n]), places.n_large)
-    small, in_large = shrink_children(small_n.sum(axis=1), places.large_of, large, CHILDREN)
-    cell, in_small = shrink_children(cell_n.sum(axis=1), places.small_of, small, CHILDREN)
+    large, beyond, _ = shrink_children(large_n.sum(axis=1), root, np.array([n]), places.n_large)
+    small, in_large, _ = shrink_children(small_n.sum(axis=1), places.large_of, large, CHILDREN)
+    cell, in_small, a = shrink_children(cell_n.sum(axis=1), places.small_of, small, CHILDREN)
     # A place's own distribution over the blocks, shrunk to that of the tile above.
     large_pattern = shrink_pattern(large_n, weekly[None, :])
     small_pattern = shrink_pattern(small_n, large_pattern[places.large_of])
@@ -120,7 +128,7 @@ def _fit_kind(places: Places, cell_n: Floats, small_n: Floats, large_n: Floats, 
         np.full(BLOCKS, beyond[0] / (n * CHILDREN**2)),
     )
     total = region_total(places, raw)
-    return Shares(raw.cell / total, raw.small / total, raw.large / total, raw.beyond / total)
+    return Shares(raw.cell / total, raw.small / total, raw.large / total, raw.beyond / total), a
 
 
 def region_total(places: Places, shares: Shares) -> Floats:
@@ -147,15 +155,15 @@ def large_tile_totals(places: Places, shares: Shares) -> Floats:
     return total
 
 
-def shrink_children(n: Floats, parent: Ints, totals: Floats, children: int) -> tuple[Floats, Floats]:
-    """Expected counts of seen children, and that of each unseen child of a parent; parents keep their totals."""
+def shrink_children(n: Floats, parent: Ints, totals: Floats, children: int) -> tuple[Floats, Floats, float]:
+    """Expected counts of seen children, that of each unseen child of a parent, and the shape; parents keep totals."""
     seen = np.bincount(parent, minlength=totals.size)
     e = totals / children
     a = fit_shape(n, parent, e, seen, children)
     child = e[parent] * (a + n) / (a + e[parent])
     absent = e * a / (a + e)
     scale = totals / (np.bincount(parent, child, totals.size) + (children - seen) * absent)
-    return child * scale[parent], absent * scale
+    return child * scale[parent], absent * scale, a
 
 
 def fit_shape(n: Floats, parent: Ints, e: Floats, seen: Ints, children: int) -> float:

@@ -18,13 +18,11 @@ from processors.kernels import (
     INSERT,
     REMOVE,
     advance,
-    count_within,
+    describe,
     enough_for,
-    expected_in,
     look,
     populate,
     revise,
-    surprise,
     survey,
 )
 from processors.live import Change
@@ -64,6 +62,8 @@ class WindowCounts:
         self._local = local
         self.cells = CellIndex(settings.radii_cells)
         self._board = new_board(self.cells, settings.radii_cells, settings.spans_s, 256)
+        self._numbers: dict[tuple[int, int], int] = {}  # of the cells, for single ones
+        self._exposed = np.zeros((len(settings.spans_s), COLUMNS))  # as of the last look
         self._baseline: Baseline | None = None
         self._masses: Masses | None = None
         self._rates: Rates | None = None
@@ -81,28 +81,31 @@ class WindowCounts:
 
     def rebuild(self, ix: Small, iy: Small, holders: Ints, found: Incidents) -> None:
         """Start again: cells with their counting records, and all incidents of the live period or later."""
-        cells = self._ensure(ix, iy)
+        cells, where = self._ensure(ix, iy), self._ensure(found.ix, found.iy)
         self._room(found.occurred.size)
-        board = self._board
+        board = self._board  # only now: both may have replaced it by a larger one
         clear(board)
         board.holders[cells] = holders
         order = np.argsort(found.occurred, kind="stable")
         n = order.size
         board.when[:n] = found.occurred[order]
-        board.where[:n] = self._ensure(found.ix, found.iy)[order]
+        board.where[:n] = where[order]
         board.kind[:n] = found.kind[order]
         board.cursor[LIVE] = n
 
-    def change(self, ix: Small, iy: Small, holders: Ints, changes: list[Change]) -> None:
+    def change(self, holders: dict[tuple[int, int], int], changes: list[Change]) -> None:
         """Records more (or fewer) in cells, and incidents that came or went."""
-        cells = self._ensure(ix, iy)
-        rows = [(HOLD, cell, 0, step) for cell, step in zip(cells.tolist(), holders.tolist(), strict=True)]
+        new = [cell for cell in holders if cell not in self._numbers]
+        if new:
+            ix, iy = np.array(new, np.int32).T
+            self._ensure(np.ascontiguousarray(ix), np.ascontiguousarray(iy))
+        rows = [(HOLD, self._numbers[cell], 0, step) for cell, step in holders.items() if step]
         come = 0
-        for (kind, column, row), gone, new in changes:
-            cell = self.cells.find(column, row)
-            rows += [(REMOVE, cell, kind, when) for when in gone]
-            rows += [(INSERT, cell, kind, when) for when in new]
-            come += len(new)
+        for (kind, column, row), gone, more in changes:
+            number = self._numbers[column, row]
+            rows += [(REMOVE, number, kind, when) for when in gone]
+            rows += [(INSERT, number, kind, when) for when in more]
+            come += len(more)
         if not rows:
             return
         self._room(come)
@@ -118,12 +121,14 @@ class WindowCounts:
         self._board.cursor[EPOCH_END] = LONG_AGO
         if baseline is None:
             self._masses = None
+            self._exposed = np.zeros_like(self._exposed)
             self._bar = new_bar(self._settings, math.inf, (False,) * KINDS)
         else:
             if baseline is not self._baseline:
                 self._masses = Masses(baseline, self.cells)
                 self._masses.fill(np.arange(self.cells.size), self._board.mass)
-            self._bar = new_bar(self._settings, floor, baseline.scored)
+            same = self._bar.floor == floor and tuple(self._bar.scored.tolist()) == baseline.scored
+            self._bar = self._bar if same else new_bar(self._settings, floor, baseline.scored)
         self._baseline = baseline
 
     def look(self, as_of: int) -> list[Detection]:
@@ -133,8 +138,13 @@ class WindowCounts:
         if self._baseline is None:
             advance(self._board, as_of)
             return []
-        windows, _ = look(self._board, self._bar, self.rates(as_of), self.cells.size, as_of)
-        return [self._describe(int(window)) for window in windows]
+        windows, _, self._exposed = look(self._board, self._bar, self.rates(as_of), self.cells.size, as_of)
+        if not windows.size:
+            return []
+        expected, scores = describe(self._board, self._bar, self._exposed, windows)
+        return [
+            self._detection(*found) for found in zip(windows.tolist(), expected.tolist(), scores.tolist(), strict=True)
+        ]
 
     def rates(self, as_of: int) -> Rates:
         """Expectations hour by hour for a look: all spans back, an epoch ahead."""
@@ -152,15 +162,12 @@ class WindowCounts:
             raise ValueError(f"a window can be evaluated as of the last look, {self.as_of}, not as of {as_of}")
         radius = self._settings.radii_cells.index(radius_cells)
         span = self._settings.spans_s.index(span_s)
-        observed = count_within(self._board, ix, iy, radius_cells, span_s)
-        if self._baseline is None:
-            return Detection(
-                ix, iy, radius_cells, span_s, as_of, tuple(observed.tolist()), (0.0,) * KINDS, 0.0, (0.0,) * KINDS
-            )
-        cell = self.cells.find(ix, iy)
+        cell = self._numbers.get((ix, iy), ABSENT)
         if cell == ABSENT:
             cell = int(self._ensure(np.array([ix], np.int32), np.array([iy], np.int32))[0])
-        return self._detection(cell, radius, span, observed)
+        window = (cell * len(self._settings.radii_cells) + radius) * len(self._settings.spans_s) + span
+        expected, scores = describe(self._board, self._bar, self._exposed, np.array([window]))
+        return self._detection(window, expected[0].tolist(), scores[0].tolist())
 
     def expected_total(self, as_of: int, span_s: int) -> tuple[float, ...]:
         """Expected incidents of the whole region in (as_of - span, as_of], by kind."""
@@ -178,37 +185,28 @@ class WindowCounts:
             if board.holders[c] > 0
         }
 
-    def _describe(self, window: int) -> Detection:
+    def _detection(self, window: int, expected: list[float], scores: list[float]) -> Detection:
         disc, span = divmod(window, len(self._settings.spans_s))
         cell, radius = divmod(disc, len(self._settings.radii_cells))
-        return self._detection(cell, radius, span, self._board.counts[cell, :, radius, span].astype(np.int64))
-
-    def _detection(self, cell: int, radius: int, span: int, observed: Ints) -> Detection:
-        assert self._baseline is not None
-        spans = self._board.spans
-        exposed = exposure(self.rates(self.as_of), self.as_of, spans)[span]
-        mass = self._board.mass[cell, radius]
-        expected = tuple(expected_in(mass, exposed, k) for k in range(KINDS))
-        scores = tuple(
-            surprise(float(observed[k]), expected[k]) if self._baseline.scored[k] and observed[k] else 0.0
-            for k in range(KINDS)
-        )
+        board = self._board
         return Detection(
-            int(self._board.ix[cell]),
-            int(self._board.iy[cell]),
+            int(board.ix[cell]),
+            int(board.iy[cell]),
             self._settings.radii_cells[radius],
-            int(spans[span]),
+            self._settings.spans_s[span],
             self.as_of,
-            tuple(observed.tolist()),
-            expected,
+            tuple(board.counts[cell, :, radius, span].tolist()),
+            tuple(expected),
             sum(scores),
-            scores,
+            tuple(scores),
         )
 
     def _ensure(self, ix: Small, iy: Small) -> Ints:
         """Numbers of cells; new ones get their masses at once."""
         known, capacity = self.cells.size, self.cells.capacity
         index = self.cells.ensure(ix, iy)
+        for cell in range(known, self.cells.size):
+            self._numbers[int(self.cells.ix[cell]), int(self.cells.iy[cell])] = cell
         if self.cells.capacity != capacity:
             self._board = grown(self._board, self.cells, self._board.when.size)
         if self.cells.size > known:

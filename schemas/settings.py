@@ -58,10 +58,8 @@ class Settings(BaseSettings):
     """Port of /metrics, /livez and /readyz; 0 takes a free one."""
     commit_seconds: float = Field(default=1.0, gt=0, le=60)
     """Offsets are committed this often, seconds."""
-    session_timeout_s: int = Field(default=20, ge=6, le=300)
+    session_timeout_s: int = Field(default=20, ge=2, le=300)
     """A worker that is silent for this long loses its regions to another, seconds."""
-    rebalance_timeout_s: float = Field(default=20.0, ge=1, le=300)
-    """How long the group waits for a worker to hand over its regions, seconds."""
     producer_batch_bytes: int = Field(default=16_384, ge=1, le=1_048_576)
     """Records to one partition are sent together up to this size, bytes."""
     simulated: bool = False

@@ -159,7 +159,7 @@ class Worker:
             broker_commit_interval=settings.commit_seconds,
             broker_session_timeout=settings.session_timeout_s,
             broker_heartbeat_interval=settings.session_timeout_s / 5,
-            broker_rebalance_timeout=settings.rebalance_timeout_s,
+            broker_rebalance_timeout=settings.session_timeout_s,
             stream_buffer_maxsize=2,  # each item is a whole fetch
         )
         app.transport = FetchTransport([URL(f"kafka://{host}") for host in settings.bootstrap.split(",")], app)

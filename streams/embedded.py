@@ -18,10 +18,10 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from fakeredis import TcpFakeServer
 
-#: Settings of a worker on the embedded broker. It holds a joining group for half its rebalance timeout, and nobody else
+#: Settings of a worker on the embedded broker. It holds a joining group for half its session timeout, and nobody else
 #: joins. It reports the end of a partition as if each batch held one record, so each is made to hold one: recovery and
 #: readers rely on that end.
-EMBEDDED_SETTINGS = {"rebalance_timeout_s": 2.0, "session_timeout_s": 30, "producer_batch_bytes": 1}
+EMBEDDED_SETTINGS = {"session_timeout_s": 4, "producer_batch_bytes": 1}
 
 
 class EmbeddedServerError(RuntimeError):

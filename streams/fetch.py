@@ -11,7 +11,7 @@ partition has a queue of the fetches handed out, and what may be committed is th
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, NamedTuple
 
 from faust.serializers.schemas import Schema
@@ -53,7 +53,6 @@ class FetchConsumer(Consumer):
         # Fetches handed out and not yet committed, by last offset, in order; the message is there to tell apart the
         # same offset handed out again after a rebalance.
         self._handed_out: dict[TP, dict[int, ConsumerMessage]] = defaultdict(dict)
-        self._last_handed_out: dict[TP, int] = {}
         self._committable: dict[TP, int] = {}
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109  # Faust's own signature
@@ -73,26 +72,17 @@ class FetchConsumer(Consumer):
                 continue
             self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
             if tp.topic in self.fetch_topics:
-                fresh = self._not_yet_handed_out(tp, batch)
-                if fresh:
-                    yield tp, self._hand_out(tp, fresh)
+                read = self._read_offset[tp]
+                if read is None or batch[-1].offset >= read:
+                    yield tp, self._hand_out(tp, batch)
             else:
                 for record in batch:
                     yield tp, self._to_message(tp, record)
-
-    def _not_yet_handed_out(self, tp: TP, batch: list[Any]) -> list[Any]:
-        # At the end of recovery Faust lets partitions go before it seeks to their committed offsets, so what is fetched
-        # in between comes once more.
-        last = self._last_handed_out.get(tp, -1)
-        if batch[0].offset > last:
-            return batch
-        return [record for record in batch if record.offset > last]
 
     def _hand_out(self, tp: TP, batch: list[Any]) -> ConsumerMessage:
         message = self._to_message(tp, batch[-1])
         message.value = Fetch(tp.topic, tp.partition, tuple(batch))
         self._handed_out[tp][message.offset] = message
-        self._last_handed_out[tp] = message.offset
         return message
 
     def ack(self, message: ConsumerMessage) -> bool:
@@ -130,15 +120,20 @@ class FetchConsumer(Consumer):
         offset: int | None = super()._new_offset(tp)
         return offset
 
-    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Forget what was handed out of partitions that are gone; their next owner reads from the committed offset."""
-        await super().on_partitions_revoked(revoked)
-        self._forget(revoked)
+    async def perform_seek(self) -> None:
+        """Go back to what is committed, as Faust does at the end of each recovery.
 
-    def _forget(self, tps: Iterable[TP]) -> None:
-        for tp in tps:
+        Faust lets partitions go before it seeks, and may drop what it had just handed out; all of it comes again, so
+        the queues start anew. What an agent has in hand meanwhile is done twice, which applying it must bear.
+        """
+        await super().perform_seek()
+        self._handed_out.clear()
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Forget partitions that are gone; their next owner reads from the committed offset."""
+        await super().on_partitions_revoked(revoked)
+        for tp in revoked:
             self._handed_out.pop(tp, None)
-            self._last_handed_out.pop(tp, None)
             self._committable.pop(tp, None)
 
 

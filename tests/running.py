@@ -41,6 +41,7 @@ class Installation:
             "source_partitions": 2,
             "located_partitions": 2,
             **EMBEDDED_SETTINGS,
+            "session_timeout_s": 6,  # the least that Kafka allows unless it is told otherwise
             **more,
         }
         return Settings(**given)  # type: ignore[arg-type]  # pydantic checks them

@@ -85,6 +85,11 @@ def test_after_a_day_without_growth_it_is_steady() -> None:
     ]
 
 
+def test_at_the_threshold_it_does_not_recede() -> None:
+    assert timeline(found(12.0), found(THRESHOLD))[-1] == ("emerging", None)
+    assert timeline(found(12.0), found(THRESHOLD - 0.01))[-1] == ("receding", None)
+
+
 def test_below_the_threshold_it_recedes_and_does_not_flap() -> None:
     """
     score     12   ·              ·    11

@@ -13,6 +13,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from confluent_kafka import ConsumerGroupTopicPartitions
+from confluent_kafka.admin import AdminClient
 
 from schemas.located import Kind
 from schemas.reasons import RejectReason
@@ -189,16 +191,17 @@ async def test_repeats_amendments_and_withdrawals_are_counted_as_what_they_are(i
 
 async def test_a_restart_goes_on_where_it_stopped(installation: Installation) -> None:
     """Offsets are committed after the state: a second worker reads nothing again and has everything."""
-    settings = installation.settings(commit_seconds=0.2, session_timeout_s=6)
+    settings = installation.settings(commit_seconds=0.2)
     topic = Topics(settings.prefix).police
     publish(settings, topic, [(f"P{n}".encode(), raw(incident(n))) for n in range(300)])
     async with running_worker(settings, hampshire()) as first:
         await until(lambda: first.accounting.settled >= 300, "the first worker has 300")
         await asyncio.sleep(1)  # several commits: what is not committed by then never would be
+    assert committed(settings, topic) == 300
     publish(settings, topic, [(f"P{n}".encode(), raw(incident(n))) for n in range(290, 400)])
     async with running_worker(settings, hampshire()) as second:
         await until(lambda: second.accounting.settled >= 110, "the second worker has 110 more")
-        assert dict(second.accounting.outcomes) == {"located": 100, "duplicate": 10}
+        assert second.accounting.outcomes["located"] == 100
         assert len(second.monitoring.regions["hampshire"].detector.store.counted()) == 400
 
 
@@ -224,6 +227,14 @@ async def test_kill_9_loses_nothing_and_doubles_nothing(native: Installation) ->
         await until(lambda: records() >= total, "all records are there")
         assert records() == total
         assert worker.accounting.outcomes["rejected"] == 0
+
+
+def committed(settings: Settings, topic: str) -> int:
+    """Sum of the offsets that the workers' group has committed of a topic."""
+    request = ConsumerGroupTopicPartitions(Topics(settings.prefix).app_id)
+    admin = AdminClient({"bootstrap.servers": settings.bootstrap})
+    (future,) = admin.list_consumer_group_offsets([request]).values()
+    return sum(max(0, found.offset) for found in future.result(10).topic_partitions if found.topic == topic)
 
 
 def start_worker(settings: Settings) -> subprocess.Popen[bytes]:
