@@ -286,7 +286,8 @@ def _counts(detection: Detection) -> dict[str, int]:
 
 
 def _expectations(detection: Detection) -> dict[str, float]:
-    return {name: round(float(value), 4) for name, value in per_kind(detection.expected).items()}
+    # Four digits that mean something, also of an expectation that is far below one.
+    return {name: float(f"{value:.4g}") for name, value in per_kind(detection.expected).items()}
 
 
 _OUTCOME_NAMES = ("located", "gated", "duplicate")

@@ -11,7 +11,12 @@ from schemas.contracts import schema_files
 
 @click.group()
 def contracts() -> None:
-    """The message contracts."""
+    """The message contracts.
+
+    \b
+    Example:
+      hotspot contracts export contracts/
+    """
 
 
 @contracts.command()

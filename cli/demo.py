@@ -39,6 +39,7 @@ def demo(seconds: float | None, no_browser: bool, as_json: bool, seed: int) -> N
       hotspot demo --for 90 --no-browser --json
     """
     quiet_logs()
+    load_settings()  # refuses a bad setting before any work
     region = load_region(REGION)
     story = Story.plan(region, seed=seed, now=utc_now(), seconds=seconds)
     showing = Showing(region)

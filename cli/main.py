@@ -16,11 +16,12 @@ from schemas.region import RegionFileError
 from schemas.settings import SettingError
 from simulation.geography import GeographyError
 from streams.embedded import EmbeddedServerError
+from streams.health import ListenError
 from streams.incident_file import IncidentFileError
 from streams.replay import ReplayError
 
 #: What a user can mend: told in one sentence, without a traceback.
-TOLD = (RegionFileError, SettingError, IncidentFileError, EmbeddedServerError, GeographyError, ReplayError)
+TOLD = (RegionFileError, SettingError, IncidentFileError, EmbeddedServerError, GeographyError, ListenError, ReplayError)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -54,6 +54,7 @@ def replay(
     if embedded and bootstrap:
         raise click.UsageError("--embedded and --bootstrap exclude each other.")
     quiet_logs()
+    replay_settings(bootstrap or "127.0.0.1:9092", "redis://127.0.0.1")  # refuses a bad setting before any work
     region = load_region(region_file)
     incidents = read_incidents(file, region, Period(_day(first), _day(last)))
     if not incidents.has_record_times:

@@ -84,7 +84,7 @@ class Worker:
     async def start(self) -> None:
         """Create what topics are missing, compile the kernels, join the group.
 
-        Raises KafkaException when the broker does not answer, OSError when the metrics port is taken.
+        Raises KafkaException when the broker does not answer, ListenError when the metrics port is taken.
         """
         loop = asyncio.get_running_loop()
         await self.health.start()

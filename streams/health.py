@@ -13,6 +13,10 @@ from streams.metrics import Metrics
 from streams.page import episodes_page
 
 
+class ListenError(RuntimeError):
+    """An address that cannot be listened on; the message is one sentence for operations staff."""
+
+
 class HealthServer:
     """Serves metrics and probes. /livez depends on nothing; /readyz asks `unready` for what is still missing."""
 
@@ -32,7 +36,7 @@ class HealthServer:
         self.port = port
 
     async def start(self) -> None:
-        """Listen. Raises OSError when the port is taken."""
+        """Listen. Raises ListenError when the address cannot be had."""
         app = web.Application()
         app.router.add_get("/", self._page)
         app.router.add_get("/metrics", self._serve_metrics)
@@ -41,7 +45,12 @@ class HealthServer:
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self._port)
-        await site.start()
+        try:
+            await site.start()
+        except OSError as error:
+            await self._runner.cleanup()
+            address = f"{self._host}:{self._port}"
+            raise ListenError(f"Nothing can listen on {address} (HOTSPOT_METRICS_HOST, _PORT): {error}.") from None
         self.port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:

@@ -1,0 +1,57 @@
+"""`make bench`: measures every promised figure and writes bench/results.json."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bench.replay import replay_records_per_second
+from bench.source import BenchDataMissingError
+
+RESULTS = Path(__file__).parent / "results.json"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured figure: the median of its runs."""
+
+    value: float
+    unit: str
+    runs: list[float]
+    command: str
+    limited_by: str
+
+
+FIGURES: dict[str, Callable[[int], Figure]] = {
+    "replay_records_per_second": lambda runs: Figure(*replay_records_per_second(runs)),
+}
+
+
+def main() -> int:
+    """Measure the figures asked for, or all."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("figures", nargs="*", help=f"of {', '.join(FIGURES)}; all without any")
+    parser.add_argument("--runs", type=int, default=3, help="runs of each (default 3)")
+    arguments = parser.parse_args()
+    unknown = set(arguments.figures) - FIGURES.keys()
+    if unknown:
+        parser.error(f"there is no figure {sorted(unknown)[0]!r}")
+    measured = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    for name in arguments.figures or FIGURES:
+        try:
+            figure = FIGURES[name](arguments.runs)
+        except BenchDataMissingError as missing:
+            print(f"{name}: not measured. {missing}", file=sys.stderr)
+            continue
+        measured[name] = asdict(figure)
+        print(f"{name}: {figure.value:g} {figure.unit} (runs {figure.runs}); {figure.limited_by}")
+    RESULTS.write_text(json.dumps(measured, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,37 @@
+"""How fast `hotspot replay` goes end to end on four years of Chicago, every look included."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+
+from bench.source import CHICAGO, ROOT, data_file
+
+
+def replay_records_per_second(runs: int) -> tuple[float, str, list[float], str, str]:
+    """Median records a second, its unit, the runs, the command, and what limits it."""
+    arguments = ["--region", "regions/chicago.toml", "--from", "2013-01-01", "--to", "2016-12-31", "--embedded"]
+    command = [sys.executable, "-m", "cli", "replay", str(data_file(CHICAGO)), *arguments]
+    rates = []
+    busy = []
+    for _ in range(runs):
+        with tempfile.TemporaryDirectory() as out:
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            subprocess.run([*command, "--out", out], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            summary = json.loads((Path(out) / "summary.json").read_text(encoding="utf-8"))
+        rates.append(float(summary["records_per_second"]))
+        cpu = (after.ru_utime + after.ru_stime) - (before.ru_utime + before.ru_stime)
+        busy.append(cpu / (summary["records"] / summary["records_per_second"]))
+    shown = f"hotspot replay $HOTSPOT_DATA/{CHICAGO} {' '.join(arguments)} --out DIR"
+    limit = (
+        f"processor time: {median(busy):.2f} processors of this machine are busy, those of start-up, worker, broker and "
+        "publisher together; the kernel thread (looks, refits, calibrations) and the event loop (parsing, Kafka) share one "
+        "interpreter lock outside of the kernels"
+    )
+    return round(median(rates), 1), "records/s", rates, shown, limit

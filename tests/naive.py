@@ -1,0 +1,156 @@
+"""Slow and obvious twins of what processors compute. Imports nothing of the code that it judges."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+WITHDRAWN = 2
+DAY = 86_400
+HOUR = 3_600
+Incident = tuple[int, int, int, int]
+"""Kind, column, row, event time."""
+
+
+def latest(rows: Iterable[Any]) -> dict[int, tuple[Any, ...]]:
+    """The surviving revision of each record: highest revision, then by what it says, in a fixed order."""
+    best: dict[int, tuple[Any, ...]] = {}
+    for row in rows:
+        fields = {name: int(row[name]) for name in row.dtype.names}
+        fields["reserved"] = 0
+        if fields["status"] == WITHDRAWN:
+            fields.update(occurred=fields["recorded_us"] // 1_000_000, ix=0, iy=0, gate=0, weight=0, incident=0)
+        rank = tuple(
+            fields[name]
+            for name in ("revision", "recorded_us", "occurred", "ix", "iy", "incident", "weight", "status", "gate")
+        ) + (fields["kind"], fields["source"])
+        whole = (rank, tuple(fields[name] for name in row.dtype.names))
+        if fields["record"] not in best or whole > best[fields["record"]]:
+            best[fields["record"]] = whole
+    return {record: whole[1] for record, whole in best.items()}
+
+
+def incidents(rows: Iterable[Any], merge_s: int, reach_s: int) -> list[Incident]:
+    """Walk each kind and cell in time: a record starts an incident unless something near before it says otherwise."""
+    places: dict[tuple[int, int, int], list[tuple[int, int, int]]] = defaultdict(list)
+    for row in rows:
+        places[int(row["kind"]), int(row["ix"]), int(row["iy"])].append(
+            (int(row["occurred"]), int(row["record"]), int(row["incident"]))
+        )
+    found = []
+    for place, records in places.items():
+        records.sort()
+        for n, (when, _, reference) in enumerate(records):
+            near = n > 0 and when - records[n - 1][0] <= merge_s
+            shared = any(
+                reference and other == reference and when - before <= reach_s for before, _, other in records[:n]
+            )
+            if not near and not shared:
+                found.append((*place, when))
+    return sorted(found)
+
+
+def count(found: Iterable[Incident], kind: int, ix: int, iy: int, radius: int, span: int, as_of: int) -> int:
+    """Incidents of a kind in a window."""
+    return sum(
+        1
+        for k, x, y, when in found
+        if k == kind and (x - ix) ** 2 + (y - iy) ** 2 <= radius**2 and as_of - span < when <= as_of
+    )
+
+
+def surprise(observed: int, expected: float) -> float:
+    """c·ln(c/μ) - (c - μ) where c > μ, else 0."""
+    return observed * math.log(observed / expected) - (observed - expected) if observed > expected else 0.0
+
+
+def hour_of_week(moment: int, zone: ZoneInfo) -> int:
+    """Hours since Monday 00:00 by the clock on the wall."""
+    local = datetime.fromtimestamp(moment, UTC).astimezone(zone)
+    return local.weekday() * 24 + local.hour
+
+
+def day_number(moment: int, zone: ZoneInfo) -> int:
+    """Days since 1970-01-01 by the calendar on the wall."""
+    return datetime.fromtimestamp(moment, UTC).astimezone(zone).date().toordinal() - 719_163
+
+
+def block(hour: int) -> int:
+    """Weekday day, weekday night, weekend day, weekend night, of an hour of the week."""
+    night = hour % 24 >= 18 or hour % 24 < 6
+    weekend = hour >= 4 * 24 + 18 or hour < 6
+    return 2 * weekend + night
+
+
+def rate(harmonics: Sequence[float], level: float, week: Sequence[float], moment: int, zone: ZoneInfo) -> float:
+    """Incidents a second of the whole region in the hour that begins at a moment."""
+    angle = 2 * math.pi * day_number(moment, zone) / 365.2425
+    waves = (1.0, math.cos(angle), math.sin(angle), math.cos(2 * angle), math.sin(2 * angle))
+    yearly = math.exp(sum(a * b for a, b in zip(harmonics, waves, strict=True)))
+    return yearly * level * week[hour_of_week(moment, zone)] / DAY
+
+
+def known_at(cdf: Sequence[float], age_s: float) -> float:
+    """Part known at an age, between whole hours by a straight line."""
+    hours = age_s / HOUR
+    if hours >= len(cdf) - 1:
+        return cdf[-1]
+    low = int(hours)
+    return cdf[low] + (cdf[low + 1] - cdf[low]) * (hours - low)
+
+
+def exposure(
+    rate_at: Callable[[int], float], cdf: Sequence[float], as_of: int, span: int, zone: ZoneInfo
+) -> list[float]:
+    """Expected known incidents of the region by block, hour by hour, partial hours in proportion."""
+    total = [0.0] * 4
+    hour = (as_of - span) // HOUR * HOUR
+    while hour < as_of:
+        start, end = max(hour, as_of - span), min(hour + HOUR, as_of)
+        age = as_of - (start + end) / 2
+        total[block(hour_of_week(hour, zone))] += rate_at(hour) * (end - start) * known_at(cdf, age)
+        hour += HOUR
+    return total
+
+
+def disc(radius: int) -> list[tuple[int, int]]:
+    """Offsets of a disc."""
+    reach = range(-radius, radius + 1)
+    return [(x, y) for x in reach for y in reach if x * x + y * y <= radius * radius]
+
+
+def shrink(counts: dict[Any, float], total: float, children: int, a: float) -> tuple[dict[Any, float], float]:
+    """Expected counts of the children of one parent, seen ones by key, and of each unseen one."""
+    even = total / children
+    raw = {key: even * (a + n) / (a + even) for key, n in counts.items()}
+    other = even * a / (a + even)
+    scale = total / (sum(raw.values()) + (children - len(raw)) * other)
+    return {key: value * scale for key, value in raw.items()}, other * scale
+
+
+def likelihood(counts: Sequence[float], even: float, children: int, a: float) -> float:
+    """Negative binomial log likelihood of all children of one parent, unseen ones as zeros."""
+    everyone = [*counts, *([0.0] * (children - len(counts)))]
+    return sum(
+        math.lgamma(a + n) - math.lgamma(a) - math.lgamma(n + 1) + a * math.log(a / (a + even))
+        + n * math.log(even / (a + even))
+        for n in everyone
+    )  # fmt: skip
+
+
+def touches(a: Any, b: Any) -> bool:
+    """Whether two windows are about the same place."""
+    return bool((a.ix - b.ix) ** 2 + (a.iy - b.iy) ** 2 <= (max(a.radius_cells, b.radius_cells) + 1) ** 2)
+
+
+def choose(windows: Iterable[Any]) -> list[Any]:
+    """Best first; what touches a better one goes."""
+    kept: list[Any] = []
+    for window in sorted(windows, key=lambda w: (-w.score, w.radius_cells, w.span_s, w.ix, w.iy)):
+        if not any(touches(window, better) for better in kept):
+            kept.append(window)
+    return kept

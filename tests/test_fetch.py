@@ -1,0 +1,118 @@
+"""Whole fetches as one event: the offsets that may be committed, and the Faust version that this was made for."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any, NamedTuple
+
+import faust
+import pytest
+from faust.types import TP
+
+from streams.fetch import FAUST_VERSION, FetchConsumer, FetchTransport
+
+LOCATED = TP("located", 0)
+
+
+class Record(NamedTuple):
+    """What the fetcher hands over, as far as the consumer looks at it."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int = 1_700_000_000_000
+    timestamp_type: int = 0
+    headers: tuple[Any, ...] = ()
+    key: bytes = b"k"
+    value: bytes = b"v"
+    checksum: None = None
+    serialized_key_size: int = 1
+    serialized_value_size: int = 1
+
+
+@pytest.fixture
+async def consumer() -> Any:
+    """A consumer that is not connected; its topics are acknowledged."""
+    app = faust.App("test-fetch", broker="kafka://127.0.0.1:1", store="memory://")
+    app.fetch_topics = frozenset({"located"})
+    app.transport = FetchTransport(app.conf.broker_consumer, app)
+    app.topics._acking_topics.add("located")
+    return FetchConsumer(
+        app.transport, callback=_nothing, on_partitions_revoked=_nothing, on_partitions_assigned=_nothing
+    )
+
+
+async def _nothing(*_: Any, **__: Any) -> None:
+    return None
+
+
+def fetch(consumer: FetchConsumer, first: int, last: int) -> Any:
+    """Hand out offsets first to last as one message."""
+    return consumer._hand_out(LOCATED, [Record("located", 0, offset) for offset in range(first, last + 1)])
+
+
+def committable(consumer: FetchConsumer) -> int | None:
+    """The offset that a commit would write now."""
+    found: int | None = consumer._filter_committable_offsets(consumer._filter_tps_with_pending_acks()).get(LOCATED)
+    return found
+
+
+def test_the_version_is_the_one_this_was_made_for() -> None:
+    assert version("faust-streaming") == FAUST_VERSION
+
+
+async def test_nothing_is_committed_before_a_fetch_is_acknowledged(consumer: FetchConsumer) -> None:
+    message = fetch(consumer, 0, 99)
+    assert committable(consumer) is None
+    assert consumer.ack(message)
+    assert committable(consumer) == 100
+
+
+async def test_a_message_is_a_whole_fetch(consumer: FetchConsumer) -> None:
+    message = fetch(consumer, 5, 7)
+    assert [record.offset for record in message.value.records] == [5, 6, 7]
+    assert message.offset == 7
+
+
+async def test_a_later_fetch_does_not_carry_an_unfinished_one_with_it(consumer: FetchConsumer) -> None:
+    # handed out   [0 ──── 99][100 ──── 149][150 ─ 160]
+    # done                     ^^^^^^^^^^^^^
+    first, second, third = fetch(consumer, 0, 99), fetch(consumer, 100, 149), fetch(consumer, 150, 160)
+    consumer.ack(second)
+    assert committable(consumer) is None
+    consumer.ack(first)
+    assert committable(consumer) == 150
+    consumer.ack(third)
+    assert committable(consumer) == 161
+
+
+async def test_holes_in_offsets_are_no_gaps(consumer: FetchConsumer) -> None:
+    """A compacted topic, or a transaction marker, leaves holes within and between fetches."""
+    await consumer._add_gap(LOCATED, 0, 500)
+    message = consumer._hand_out(LOCATED, [Record("located", 0, 3), Record("located", 0, 700)])
+    consumer.ack(message)
+    assert committable(consumer) == 701
+
+
+async def test_what_was_handed_out_before_a_seek_counts_no_more(
+    consumer: FetchConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After Faust went back to the committed offset, only what comes again moves it."""
+    lost = fetch(consumer, 0, 99)
+
+    async def committed() -> dict[TP, int]:
+        return {LOCATED: 0}
+
+    monkeypatch.setattr(consumer, "seek_to_committed", committed)
+    await consumer.perform_seek()
+    again = fetch(consumer, 0, 120)
+    assert not consumer.ack(lost)
+    assert committable(consumer) is None
+    consumer.ack(again)
+    assert committable(consumer) == 121
+
+
+async def test_a_message_is_acknowledged_once(consumer: FetchConsumer) -> None:
+    message = fetch(consumer, 0, 9)
+    assert consumer.ack(message)
+    assert not consumer.ack(message)
