@@ -81,15 +81,19 @@ class RegionMonitor:
         self._schedule = schedule
         self._simulated = simulated
         self._removed: list[LocatedArray] = []
+        self._places: dict[tuple[int, int], tuple[float, ...]] = {}
 
     # --- records in -------------------------------------------------------------------------------------------------
 
     def apply(self, rows: LocatedArray) -> Tally:
         """Apply revisions in any order, any number of times. Returns what became of each."""
+        return _tally(rows["kind"], rows["gate"], self._apply(rows))
+
+    def _apply(self, rows: LocatedArray) -> NDArray[np.uint8]:
         applied = self.detector.apply(rows)
         if len(applied.removed) and self.episodes:
             self._removed.append(applied.removed)
-        return _tally(rows, applied.outcome)
+        return applied.outcome
 
     def advance(self, batches: Iterable[tuple[LocatedArray, Input, int]], now: int) -> tuple[Tally, list[LookOutcome]]:
         """Apply located batches (rows, input, watermark µs), and look when it is time.
@@ -97,22 +101,23 @@ class RegionMonitor:
         Wall clock: one look, at `now` (seconds). Replay clock: a look at each due moment below the watermark.
         """
         if self._schedule is None:
-            tally: Tally = Counter()
-            for rows, _, _ in batches:
-                if len(rows):
-                    tally.update(self.apply(rows))
+            rows = [rows for rows, _, _ in batches if len(rows)]
+            tally = self.apply(np.concatenate(rows)) if rows else Counter()
             return tally, [self.look(max(now, self.last_look))]
-        for rows, source, watermark_us in batches:
-            self._schedule.offer(rows, source, watermark_us)
+        for new, source, watermark_us in batches:
+            self._schedule.offer(new, source, watermark_us)
         return self._replay(self._schedule)
 
     def _replay(self, schedule: ReplaySchedule) -> tuple[Tally, list[LookOutcome]]:
-        tally: Tally = Counter()
-        looks = []
+        kinds, gates, outcomes, looks = [], [], [], []
         for as_of, rows in schedule.due():
-            tally.update(self.apply(rows))
+            kinds.append(rows["kind"])
+            gates.append(rows["gate"])
+            outcomes.append(self._apply(rows))
             looks.append(self.look(as_of))
-        return tally, looks
+        if not looks:
+            return Counter(), []
+        return _tally(np.concatenate(kinds), np.concatenate(gates), np.concatenate(outcomes)), looks
 
     # --- looks ------------------------------------------------------------------------------------------------------
 
@@ -189,11 +194,17 @@ class RegionMonitor:
         return f"{self.region.id}-{opened}-{hashlib.blake2b(place.encode(), digest_size=4).hexdigest()}"
 
     def _window(self, detection: Detection) -> Window:
-        easting, northing = self._grid.centre(detection.ix, detection.iy)
-        longitude, latitude = self._grid.centre_degrees(detection.ix, detection.iy)
+        place = self._places.get((detection.ix, detection.iy))
+        if place is None:
+            place = (
+                *self._grid.centre(detection.ix, detection.iy),
+                *(round(degrees, 6) for degrees in self._grid.centre_degrees(detection.ix, detection.iy)),
+            )
+            self._places[detection.ix, detection.iy] = place
+        easting, northing, longitude, latitude = place
         return Window(
-            longitude=round(longitude, 6),
-            latitude=round(latitude, 6),
+            longitude=longitude,
+            latitude=latitude,
             easting=easting,
             northing=northing,
             radius_m=self._grid.radius_m(detection.radius_cells),
@@ -233,7 +244,6 @@ class RegionMonitor:
 
     def _report(self, detections: list[Detection], calibration: Calibration, as_of: int) -> LookReport:
         return LookReport(
-            region=self.region.id,
             as_of=moment(as_of),
             threshold=round(calibration.threshold, 4),
             detections=tuple(
@@ -297,11 +307,11 @@ _COLUMN[[Outcome.DUPLICATE, Outcome.STALE]] = 2
 _COLUMN[Outcome.WITHDRAWN_UNSEEN] = 1
 
 
-def _tally(rows: LocatedArray, outcomes: NDArray[np.uint8]) -> Tally:
+def _tally(kinds: NDArray[np.uint8], gates: NDArray[np.uint8], outcomes: NDArray[np.uint8]) -> Tally:
     column = _COLUMN[outcomes]
-    column[(column == 0) & (rows["gate"] != Gate.NONE)] = 1
+    column[(column == 0) & (gates != Gate.NONE)] = 1
     width = len(_OUTCOME_NAMES)
-    counts = np.bincount(rows["kind"] * width + column, minlength=width * len(Kind)).tolist()
+    counts = np.bincount(kinds * width + column, minlength=width * len(Kind)).tolist()
     return Counter(
         {(Kind(place // width), _OUTCOME_NAMES[place % width]): count for place, count in enumerate(counts) if count}
     )

@@ -33,5 +33,6 @@ def structured_logs() -> None:
 def quiet_logs() -> None:
     """For commands that a person watches: what goes wrong, and nothing else."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    for noisy in ("faust", "mode", "aiokafka"):
+    # The consumer in streams.fetch is Faust's, but logs under our name.
+    for noisy in ("faust", "mode", "aiokafka", "streams.fetch"):
         logging.getLogger(noisy).setLevel(logging.ERROR)

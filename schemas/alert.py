@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from schemas.base import Contract, UtcTime
 
@@ -36,22 +37,30 @@ class AlertReason(StrEnum):
     CLOSED = "closed"
 
 
-class Window(Contract):
+#: Config of the plain dataclasses below: made by the thousand from our own numbers, validated only when read.
+_CLOSED = ConfigDict(extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
     """A cylinder: the cells whose centres lie within a radius of a centre cell, over a span of time."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
     longitude: float
     latitude: float
     easting: float
     northing: float
-    radius_m: float = Field(ge=0)
+    radius_m: Annotated[float, Field(ge=0)]
     """From the centre to the far edge of the outermost cells, metres."""
     start: UtcTime
     end: UtcTime
 
 
-class DetectedWindow(Contract):
+@dataclass(frozen=True, slots=True)
+class DetectedWindow:
     """A window above the closing level at one look."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
     window: Window
     observed: dict[str, int]
     """Incidents per kind of source."""
@@ -61,13 +70,21 @@ class DetectedWindow(Contract):
     recurrence_interval_days: float
 
 
-class LookReport(Contract):
-    """A look that found something (topic hotspot.detections)."""
+@dataclass(frozen=True, slots=True)
+class LookReport:
+    """A look that found something."""
 
-    region: str
+    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
     as_of: UtcTime
     threshold: float
     detections: tuple[DetectedWindow, ...]
+
+
+class LookReports(Contract):
+    """What each look that found something found, oldest first (topic hotspot.detections)."""
+
+    region: str
+    looks: tuple[LookReport, ...]
 
 
 class Alert(Contract):

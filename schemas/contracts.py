@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from schemas.alert import AlertEvent, LookReport
+from schemas.alert import AlertEvent, LookReports
 from schemas.deadletter import DeadLetter
 from schemas.events import ED_EVENT, POLICE_EVENT, FeedHeartbeat
 from schemas.located import LOCATED
@@ -19,7 +19,7 @@ _MESSAGES: dict[str, tuple[str, TypeAdapter[Any]]] = {
     "ed-attendance": ("hotspot.ed.attendances", ED_EVENT),
     "police-incident": ("hotspot.police.incidents", POLICE_EVENT),
     "feed-heartbeat": ("both source topics", TypeAdapter(FeedHeartbeat)),
-    "detection": ("hotspot.detections", TypeAdapter(LookReport)),
+    "detection": ("hotspot.detections", TypeAdapter(LookReports)),
     "alert": ("hotspot.alerts", TypeAdapter(AlertEvent)),
     "dead-letter": ("headers on hotspot.deadletter", TypeAdapter(DeadLetter)),
     "region": ("region files", TypeAdapter(RegionFile)),

@@ -37,7 +37,7 @@ class DetectionSettings(Contract):
     """False episodes that the partnership accepts in 28 days, over the whole region."""
     calibration_days: int = Field(default=364, ge=7, le=3650)
     """Simulated days of one calibration."""
-    calibration_max_age_days: int = Field(default=182, ge=1, le=3650)
+    calibration_max_age_days: int = Field(default=364, ge=1, le=3650)
     """A calibration older than this is renewed at the next refit."""
     close_fraction: float = Field(default=0.75, gt=0, le=1)
     """Hysteresis: a window stays a detection of its episode down to this part of the threshold."""

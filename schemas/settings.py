@@ -60,6 +60,8 @@ class Settings(BaseSettings):
     """Offsets are committed this often, seconds."""
     session_timeout_s: int = Field(default=20, ge=2, le=300)
     """A worker that is silent for this long loses its regions to another, seconds."""
+    fetch_wait_ms: int = Field(default=500, ge=1, le=10_000)
+    """The broker may hold a fetch for which it has nothing for this long, milliseconds."""
     producer_batch_bytes: int = Field(default=16_384, ge=1, le=1_048_576)
     """Records to one partition are sent together up to this size, bytes."""
     simulated: bool = False

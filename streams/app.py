@@ -39,9 +39,12 @@ OBSERVE_S = 2.0
 
 
 class HotspotApp(faust.App):  # type: ignore[misc]  # faust is untyped here
-    """Faust app that knows which topics are handed to agents by the fetch."""
+    """Faust app that knows what its consumer needs: see streams/fetch.py."""
 
     fetch_topics: frozenset[str]
+    """Topics that are handed to agents by the fetch."""
+    fetch_wait_ms: int
+    """How long the broker may hold a fetch for which it has nothing."""
 
 
 class Worker:
@@ -164,6 +167,7 @@ class Worker:
         )
         app.transport = FetchTransport([URL(f"kafka://{host}") for host in settings.bootstrap.split(",")], app)
         app.fetch_topics = frozenset({self.topics.ed, self.topics.police, self.topics.located, self.topics.alerts})
+        app.fetch_wait_ms = settings.fetch_wait_ms
         app.on_partitions_revoked.connect(self._on_revoked, weak=False)
         app.on_rebalance_complete.connect(self._on_recovered, weak=False)
         return app

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any, NamedTuple
 
 from faust.serializers.schemas import Schema
-from faust.transport.drivers.aiokafka import Consumer, Transport
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage, ack_lock
 from mode.utils.futures import notify
@@ -44,6 +44,15 @@ class FetchSchema(Schema):  # type: ignore[type-arg]  # faust's generics are its
         return message.value
 
 
+class FetchConsumerThread(AIOKafkaConsumerThread):
+    """Faust's consumer thread, with a wait at the broker that may be set (Faust's is 1.5 s)."""
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = self.app.fetch_wait_ms
+        return consumer
+
+
 class FetchConsumer(Consumer):
     """Consumer whose messages of fetch topics are whole fetches. The offset of such a message is its last record's."""
 
@@ -54,6 +63,9 @@ class FetchConsumer(Consumer):
         # same offset handed out again after a rebalance.
         self._handed_out: dict[TP, dict[int, ConsumerMessage]] = defaultdict(dict)
         self._committable: dict[TP, int] = {}
+
+    def _new_consumer_thread(self) -> FetchConsumerThread:
+        return FetchConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109  # Faust's own signature
         """Yield one message a fetch for fetch topics, one a record for others."""

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 
 from alerts.monitor import LookOutcome, RegionMonitor, Tally
 from processors.warm import warm_up
-from schemas.alert import AlertEvent, alert_event
+from schemas.alert import AlertEvent, LookReports, alert_event
 from schemas.base import Clock
 from schemas.deadletter import DeadLetter
 from schemas.located import LOCATED, Kind
@@ -35,6 +35,7 @@ T = TypeVar("T")
 
 #: A fetch that was published longer ago than this is backlog: it is applied, and looked at when the backlog is done.
 BACKLOG_S = 2.0
+LOOKS_A_MESSAGE = 500
 _EMPTY = np.empty(0, dtype=LOCATED)
 RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
 
@@ -220,12 +221,10 @@ class Monitoring:
         await asyncio.gather(*sent)
 
     async def _report(self, region: str, looks: list[LookOutcome]) -> None:
-        sent = [
-            await self._send(self._topics.detections, region.encode(), look.report.model_dump_json().encode())
-            for look in looks
-            if look.report is not None
-        ]
-        await asyncio.gather(*sent)
+        reports = [look.report for look in looks if look.report is not None]
+        for start in range(0, len(reports), LOOKS_A_MESSAGE):
+            message = LookReports(region=region, looks=tuple(reports[start : start + LOOKS_A_MESSAGE]))
+            await (await self._send(self._topics.detections, region.encode(), message.model_dump_json().encode()))
 
     def _observe(
         self,

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from jsonschema.validators import validator_for  # type: ignore[import-untyped]  # as above
 
 from cli.main import hotspot
-from schemas.alert import AlertEvent, DetectedWindow, LookReport, alert_event
+from schemas.alert import AlertEvent, DetectedWindow, LookReport, LookReports, alert_event
 from schemas.contracts import DIALECT, schema_files
 from schemas.deadletter import DeadLetter
 from schemas.located import LOCATED, Kind
@@ -58,7 +58,7 @@ def letter(reason: RejectReason = RejectReason.NOT_JSON) -> DeadLetter:
     )
 
 
-def look_report() -> LookReport:
+def look_reports() -> LookReports:
     found = DetectedWindow(
         window=window(),
         observed={"ed": 2, "police": 3},
@@ -66,7 +66,7 @@ def look_report() -> LookReport:
         score=8.0,
         recurrence_interval_days=190.0,
     )
-    return LookReport(region="hampshire", as_of=NOW, threshold=7.1, detections=(found,))
+    return LookReports(region="hampshire", looks=(LookReport(as_of=NOW, threshold=7.1, detections=(found,)),))
 
 
 # --- goldens -----------------------------------------------------------------------------------------------------
@@ -200,10 +200,10 @@ def test_an_alert_keeps_its_contract() -> None:
 
 
 def test_a_look_report_keeps_its_contract() -> None:
-    report = look_report()
+    report = look_reports()
     validator("detection").validate(json.loads(report.model_dump_json()))
-    assert LookReport.model_validate_json(report.model_dump_json()) == report
-    assert not validator("detection").is_valid(without(json.loads(report.model_dump_json()), "as_of"))
+    assert LookReports.model_validate_json(report.model_dump_json()) == report
+    assert not validator("detection").is_valid(without(json.loads(report.model_dump_json()), "region"))
 
 
 def test_a_dead_letter_keeps_its_contract_and_survives_its_headers() -> None:

@@ -35,6 +35,7 @@ async def consumer() -> Any:
     """A consumer that is not connected; its topics are acknowledged."""
     app = faust.App("test-fetch", broker="kafka://127.0.0.1:1", store="memory://")
     app.fetch_topics = frozenset({"located"})
+    app.fetch_wait_ms = 500
     app.transport = FetchTransport(app.conf.broker_consumer, app)
     app.topics._acking_topics.add("located")
     return FetchConsumer(
