@@ -11,7 +11,8 @@ import gzip
 import json
 import os
 import time
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,9 @@ from pyproj import Transformer
 
 from processors.calibration import LOOK_S, Calibration
 from processors.detector import Detector
+from processors.dispersion import NO_TWINS
+from processors.localtime import LocalHours
+from processors.nullmodel import simulate_null
 from processors.tracking import Track, Tracker
 from processors.warm import warm_up
 from schemas.detection import DetectionSettings
@@ -39,13 +43,24 @@ def main() -> None:
     parser.add_argument("--from", dest="begin", type=date.fromisoformat, default=date(2013, 1, 1))
     parser.add_argument("--to", dest="end", type=date.fromisoformat, default=date(2016, 12, 31), help="included")
     parser.add_argument("--tracks", action="store_true", help="list the tracks too")
+    parser.add_argument(
+        "--null",
+        type=int,
+        metavar="SEED",
+        help="then drive another detector over simulated years of nothing but the usual, as the last baseline has it",
+    )
     args = parser.parse_args()
     if not args.file.exists():
         parser.error(f"there is no {args.file}; name one with --file, or its folder with HOTSPOT_DATA")
     region = load_region(args.region)
     warm_up()
     rows = read_rows(args.file, region, args.begin, args.end)
-    print(json.dumps(drive(rows, region, DetectionSettings(), args.tracks), indent=2))
+    settings = DetectionSettings()
+    detector, result = drive(rows, region, settings, args.tracks)
+    if args.null is not None:
+        rows = null_rows(detector, region, weeks=(args.end - args.begin).days // 7, seed=args.null)
+        result["simulated_null"] = drive(rows, region, settings, args.tracks)[1]
+    print(json.dumps(result, indent=2))
 
 
 def read_rows(path: Path, region: RegionFile, begin: date, end: date) -> LocatedArray:
@@ -71,15 +86,34 @@ def read_rows(path: Path, region: RegionFile, begin: date, end: date) -> Located
     return rows[np.lexsort((rows["record"], rows["recorded_us"]))]
 
 
-def drive(rows: LocatedArray, region: RegionFile, settings: DetectionSettings, list_tracks: bool) -> dict[str, Any]:
+def null_rows(detector: Detector, region: RegionFile, weeks: int, seed: int) -> LocatedArray:
+    """Simulated records: the last baseline for ever, with its dispersion, and shares just as they were fitted."""
+    baseline, calibration = detector.baseline, detector.calibration
+    if baseline is None or calibration is None:
+        raise SystemExit("These dates are too few for a baseline, so there is nothing to simulate from.")
+    certain = baseline._replace(share_variance=np.zeros_like(baseline.share_variance))
+    rng = np.random.default_rng(seed)
+    begin = baseline.fitted_at
+    null = simulate_null(certain, calibration.dispersion, NO_TWINS, LocalHours(region.zone), begin, weeks, rng)
+    rows = np.zeros(null.kind.size, LOCATED)
+    rows["record"] = np.arange(1, rows.size + 1)
+    rows["revision"] = 1
+    rows["kind"], rows["ix"], rows["iy"], rows["occurred"] = null.kind, null.ix, null.iy, null.occurred
+    rows["recorded_us"] = null.known * 1_000_000
+    return rows
+
+
+def drive(
+    rows: LocatedArray, region: RegionFile, settings: DetectionSettings, list_tracks: bool
+) -> tuple[Detector, dict[str, Any]]:
     """Apply and look at each quarter of an hour at which something new is known."""
     detector = Detector(settings, region.zone)
     tracker = Tracker()
     opened: list[Track] = []
     calibrations: list[Calibration] = []
-    spent: Counter[str] = Counter()
+    spent: defaultdict[str, float] = defaultdict(float)
     times: Counter[str] = Counter()
-    moments = -(-rows["occurred"] // LOOK_S) * LOOK_S
+    moments = -(-rows["recorded_us"] // (LOOK_S * 1_000_000)) * LOOK_S
     starts = np.flatnonzero(np.diff(moments, prepend=-1))
     for start, end in zip(starts, [*starts[1:], rows.size], strict=True):
         as_of = int(moments[start])
@@ -98,14 +132,14 @@ def drive(rows: LocatedArray, region: RegionFile, settings: DetectionSettings, l
             c = look.calibration
             opened += tracker.step(look.detections, as_of, c.threshold, c.floor).opened
         spent["track"] += time.perf_counter() - looked
-    return report(rows, opened, calibrations, spent, times, list_tracks)
+    return detector, report(rows, opened, calibrations, spent, times, list_tracks)
 
 
 def report(
     rows: LocatedArray,
     opened: list[Track],
     calibrations: list[Calibration],
-    spent: Counter[str],
+    spent: Mapping[str, float],
     times: Counter[str],
     list_tracks: bool,
 ) -> dict[str, Any]:
@@ -117,8 +151,8 @@ def report(
         "times": dict(times),
         "apply_us_a_record": round(spent["apply"] / rows.size * 1e6, 1),
         "look_us": round(spent["look"] / max(times["look"], 1) * 1e6, 1),
-        "refit_ms": round(spent["refit"] / max(times["refit"], 1) * 1e3, 1),
-        "calibrate_s": round(spent["calibrate"] / max(times["calibrate"], 1), 2),
+        "refit_ms": round(spent.get("refit", 0.0) / max(times["refit"], 1) * 1e3, 1),
+        "calibrate_s": round(spent.get("calibrate", 0.0) / max(times["calibrate"], 1), 2),
         "tracks_per_28_days": {year: round(n / 365.25 * 28, 2) for year, n in sorted(years.items())},
         "calibrations": [
             {

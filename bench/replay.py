@@ -30,8 +30,7 @@ def replay_records_per_second(runs: int) -> tuple[float, str, list[float], str, 
         busy.append(cpu / (summary["records"] / summary["records_per_second"]))
     shown = f"hotspot replay $HOTSPOT_DATA/{CHICAGO} {' '.join(arguments)} --out DIR"
     limit = (
-        f"processor time: {median(busy):.2f} processors of this machine are busy, those of start-up, worker, broker and "
-        "publisher together; the kernel thread (looks, refits, calibrations) and the event loop (parsing, Kafka) share one "
-        "interpreter lock outside of the kernels"
+        f"limited by processor time: {median(busy):.2f} processors are busy with the whole command; looks, refits and "
+        "calibrations run in one kernel thread, which shares the interpreter lock with parsing outside of the kernels"
     )
     return round(median(rates), 1), "records/s", rates, shown, limit

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from processors.arrays import BLOCKS, KINDS, Floats, Small
 from processors.exposure import Rates
 from processors.incidents import Incidents
-from processors.localtime import BLOCK_OF_HOUR, DAY_S, HOUR_S, Hours, LocalHours
+from processors.localtime import BLOCK_OF_HOUR, DAY_S, HOUR_S, HOURS_A_DAY, Hours, LocalHours
 from processors.season import Season, fit_season
 from processors.shares import Places, Shares, find_places, fit_shares
 from schemas.detection import DetectionSettings
@@ -23,7 +23,7 @@ MIN_OF_KIND: Final = 20
 MIN_DAYS_OF_KIND: Final = 28
 """A kind with less is left out: no expectation, no score."""
 DELAY_STRENGTH: Final = 20.0
-"""Records' worth of trust in prompt reporting, so that no age is ever expected to show nothing."""
+"""Records' worth of trust in prompt reporting, so that no age is ever expected to show nothing; and in all hours."""
 _FORMAT: Final = 1
 
 
@@ -37,7 +37,7 @@ class Baseline(NamedTuple):
     share_variance: Floats
     """[seen cell, last row any unseen cell; kind] how unsure a cell's share is: variance by squared share."""
     known: Floats
-    """Part of the incidents of each age (whole hours) that is known, by kind."""
+    """Part of the incidents that is known, [kind, local hour of the day it happened in, whole hours of age]."""
     incidents: Small
     """Incidents learned from, by kind."""
     records: int
@@ -54,7 +54,7 @@ class Baseline(NamedTuple):
         for k, season in enumerate(self.seasons):
             if season is not None:
                 rate[k] = season.rate(hours)
-        return Rates(hours.first, rate, hours.block, self.known)
+        return Rates(hours.first, rate, hours.block, hours.clock, self.known)
 
     def yearly(self) -> tuple[float, ...]:
         """Incidents a year at the present level, by kind; 0 for a kind without a baseline."""
@@ -106,25 +106,35 @@ def fit_baseline(
     places, row = find_places(history.ix, history.iy)
     block = BLOCK_OF_HOUR[of_week]
     shares, share_variance = fit_shares(places, row, history.kind, block, _block_parts(seasons), fitted)
-    known = known_by_age(rows, begin, end, settings.spans_s[-1])
+    known = known_by_age(rows, begin, end, settings.spans_s[-1], local)
     records = int(((rows["occurred"] > begin) & (rows["occurred"] <= end)).sum())
     return Baseline(at, tuple(seasons), places, shares, share_variance, known, per_kind.astype(np.int32), records)
 
 
-def known_by_age(rows: LocatedArray, begin: int, end: int, oldest_s: int) -> Floats:
-    """Part of the records of each age in whole hours that is known, by kind, relative to the oldest age.
+def known_by_age(rows: LocatedArray, begin: int, end: int, oldest_s: int, local: LocalHours) -> Floats:
+    """Part of the records of each age in whole hours that is known, relative to the oldest age.
 
-    Only records that were never revised tell when they were first known: the store keeps the newest revision.
+    By kind and by the local hour of the day of the event, each hour shrunk to all hours together. Only records that
+    were never revised tell when they were first known: the store keeps the newest revision.
     """
     ages = -(-oldest_s // HOUR_S) + 1
-    known = np.ones((KINDS, ages))
-    used = rows[(rows["status"] == Status.RECORDED) & (rows["occurred"] > begin) & (rows["occurred"] <= end)]
-    hours = np.maximum(-(-(used["recorded_us"] - used["occurred"] * 1_000_000) // (HOUR_S * 1_000_000)), 0)
+    known = np.ones((KINDS, HOURS_A_DAY, ages))
+    occurred, recorded_us, kind = (np.ascontiguousarray(rows[name]) for name in ("occurred", "recorded_us", "kind"))
+    late = np.maximum(-(-(recorded_us - occurred * 1_000_000) // (HOUR_S * 1_000_000)), 0)
+    used = (rows["status"] == Status.RECORDED) & (occurred > begin) & (occurred <= end) & (late < ages)
+    if not used.any():
+        return known
+    occurred, late, kind = occurred[used], late[used], kind[used]
+    first = int(occurred.min()) // HOUR_S
+    clock = local.hours(first, int(occurred.max()) // HOUR_S).clock[occurred // HOUR_S - first].astype(np.int64)
     for k in range(KINDS):
-        late = hours[(used["kind"] == k) & (hours < ages)]
-        if late.size:
-            by_age = np.cumsum(np.bincount(late, minlength=ages))
-            known[k] = (by_age + DELAY_STRENGTH) / (late.size + DELAY_STRENGTH)
+        mine = kind == k
+        if mine.any():
+            by_clock = np.bincount(clock[mine] * ages + late[mine], minlength=HOURS_A_DAY * ages)
+            by_age = np.cumsum(by_clock.reshape(HOURS_A_DAY, ages), axis=1)
+            pooled = by_age.sum(axis=0)
+            usual = (pooled + DELAY_STRENGTH) / (pooled[-1] + DELAY_STRENGTH)
+            known[k] = (by_age + DELAY_STRENGTH * usual) / (by_age[:, -1:] + DELAY_STRENGTH)
     return known
 
 

@@ -17,7 +17,7 @@ from processors.arrays import Bytes, Floats, Ints, Small
 from processors.baseline import Baseline
 from processors.board import Bar, Board, clear, new_board
 from processors.cells import CellIndex
-from processors.dispersion import Dispersion
+from processors.dispersion import Dispersion, Twins
 from processors.exposure import HOUR, Rates
 from processors.kernels import EPOCH_HOURS, insert, look
 from processors.localtime import DAY_S, LocalHours
@@ -63,6 +63,8 @@ class Calibration:
     simulated_days: int
     n_peaks: int
     dispersion: Dispersion
+    twins: float
+    """Part of the ED incidents whose event the police report too."""
     yearly: tuple[float, ...]
     """Incidents a year of each kind in the baseline behind it."""
 
@@ -101,7 +103,7 @@ def baseline_fingerprint(baseline: Baseline, dispersion: Dispersion) -> str:
 
 
 def calibrate(
-    baseline: Baseline, dispersion: Dispersion, settings: DetectionSettings, local: LocalHours
+    baseline: Baseline, dispersion: Dispersion, twins: Twins, settings: DetectionSettings, local: LocalHours
 ) -> Calibration:
     """Simulate, count openings over thresholds, fit their tail and read the threshold off it."""
     made_at = baseline.fitted_at
@@ -109,7 +111,7 @@ def calibrate(
     days = settings.calibration_days
     warm_days = -(-settings.spans_s[-1] // DAY_S) + SETTLE_DAYS
     weeks = -(-(warm_days + days) // 7)
-    null = simulate_null(baseline, dispersion, local, made_at, weeks, settings.merge_minutes * 60, rng)
+    null = simulate_null(baseline, dispersion, twins, local, made_at, weeks, rng)
     scene = NullScene(baseline, settings, local, made_at, null)
     since = made_at + warm_days * DAY_S
     budget = settings.budget_per_28d / 28.0
@@ -131,6 +133,7 @@ def calibrate(
         simulated_days=days,
         n_peaks=int(peaks.size),
         dispersion=dispersion,
+        twins=twins.part,
         yearly=baseline.yearly(),
     )
 

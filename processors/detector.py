@@ -12,7 +12,7 @@ import numpy as np
 from processors.arrays import Ints, Small
 from processors.baseline import Baseline, fit_baseline, from_bytes, taught_period, to_bytes
 from processors.calibration import Calibration, calibrate, settings_fingerprint
-from processors.dispersion import measure_dispersion
+from processors.dispersion import measure_dispersion, measure_twins
 from processors.incidents import incidents
 from processors.live import IX, IY, OCCURRED, LiveRecords, Row
 from processors.localtime import DAY_S, LocalHours
@@ -251,7 +251,8 @@ class Detector:
             return False
         found = incidents(self._store.counted(), self._settings.merge_minutes * 60)
         dispersion = measure_dispersion(found, baseline, self._settings, self._local)
-        self._calibration = calibrate(baseline, dispersion, self._settings, self._local)
+        twins = measure_twins(found, *taught_period(baseline.fitted_at, self._settings))
+        self._calibration = calibrate(baseline, dispersion, twins, self._settings, self._local)
         self._unsaved.add("calibration")
         return True
 

@@ -18,13 +18,17 @@ from processors.masses import find_rows
 from processors.season import running_level
 from processors.shares import large_tile_totals, small_tile_totals
 from schemas.detection import DetectionSettings
-from schemas.located import pack_cell
+from schemas.located import Kind, pack_cell
 
 GROUP_HOURS: Final = 6
 WEEK_HOURS: Final = 168
 #: Expected pairs of incidents in one unit that stand against an estimate: few pairs, and it is held near none.
 PAIRS_STRENGTH: Final = 10.0
 MOST: Final = 2.0
+#: How close an ED and a police incident must be to be taken for one event, and how far weeks are shifted to see chance.
+TWIN_WITHIN_S: Final = 3 * HOUR_S
+TWIN_WITHIN_CELLS: Final = 2
+TWIN_SHIFTS: Final = (-4, -3, -2, -1, 1, 2, 3, 4)
 
 
 class Dispersion(NamedTuple):
@@ -36,6 +40,18 @@ class Dispersion(NamedTuple):
     """One for each large tile and week."""
     local: tuple[float, ...]
     """One for each small tile, every six hours."""
+
+
+class Twins(NamedTuple):
+    """Events that both kinds report: an attendance whose assault the police know too. Never linked, only counted."""
+
+    part: float
+    """Part of the ED incidents with a police incident of the same event."""
+    apart: Ints
+    """[pair; columns, rows, seconds] how far the police incident lies from the ED one, in pairs that were seen."""
+
+
+NO_TWINS: Final = Twins(0.0, np.zeros((0, 3), np.int64))
 
 
 class _Unit(NamedTuple):
@@ -83,6 +99,44 @@ def measure_dispersion(
         weekly = max((1.0 + weekly) / (1.0 + smoothed) - 1.0, 0.0)
         measured[:, k] = common, weekly, max((1.0 + near) / ((1.0 + common) * (1.0 + weekly)) - 1.0, 0.0)
     return Dispersion(*(tuple(scale) for scale in measured.tolist()))
+
+
+def measure_twins(found: Incidents, begin: int, end: int) -> Twins:
+    """Pairs of an ED and a police incident that are close in place and time, beyond those that chance makes.
+
+    What chance makes is seen in the same weeks shifted: pairs as close in place, whole weeks apart in time.
+    """
+    taught = (found.occurred > begin) & (found.occurred <= end)
+    ed, police = (np.flatnonzero(taught & (found.kind == k)) for k in (Kind.ED, Kind.POLICE))
+    if not ed.size or not police.size:
+        return NO_TWINS
+    police = police[np.argsort(found.occurred[police], kind="stable")]
+    close = _pairs(found, ed, police, 0)
+    by_chance = [len(_pairs(found, ed, police, shift * 7 * DAY_S)) for shift in TWIN_SHIFTS]
+    excess = len(close) - float(np.mean(by_chance))
+    if excess <= 2.0 * np.sqrt(len(close) + 1.0):  # no more than chance may well make
+        return NO_TWINS
+    return Twins(min(excess / ed.size, 1.0), close)
+
+
+def _pairs(found: Incidents, ed: Ints, police: Ints, shift: int) -> Ints:
+    """How far apart the pairs are that are close once police times are shifted: [pair; columns, rows, seconds]."""
+    when = found.occurred[police] + shift
+    low = np.searchsorted(when, found.occurred[ed] - TWIN_WITHIN_S)
+    high = np.searchsorted(when, found.occurred[ed] + TWIN_WITHIN_S, side="right")
+    a = np.repeat(ed, high - low)
+    place = np.arange(a.size) - np.repeat(np.cumsum(high - low) - (high - low), high - low) + np.repeat(low, high - low)
+    b = police[place]
+    apart = np.stack(
+        [
+            found.ix[b].astype(np.int64) - found.ix[a],
+            found.iy[b].astype(np.int64) - found.iy[a],
+            found.occurred[b] + shift - found.occurred[a],
+        ],
+        axis=1,
+    )
+    near: Ints = apart[apart[:, 0] ** 2 + apart[:, 1] ** 2 <= TWIN_WITHIN_CELLS**2]
+    return near
 
 
 def _past(baseline: Baseline, kind: int, hours: Hours, occurred: Ints, level_days: int) -> Floats:

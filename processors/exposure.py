@@ -23,17 +23,24 @@ class Rates(NamedTuple):
     """Incidents a second, [kind, hour]."""
     block: Bytes
     """Block of the week of each hour."""
+    clock: Bytes
+    """Local hour of the day of each hour."""
     known: Floats
-    """Part of the incidents of an age that is known, [kind, whole hours of age]; older than the last: as the last."""
+    """Part of the incidents that is known, [kind, hour of the day it happened in, whole hours of age].
+
+    Older than the last age: as the last. By hour of the day, for a source that sends a batch each morning knows all of
+    last night then, and nothing of it before.
+    """
 
 
 @njit(cache=True, nogil=True)
-def _known(known: Floats, kind: int, age_s: float) -> float:
+def _known(known: Floats, kind: int, clock: int, age_s: float) -> float:
     place = age_s / HOUR
     below = int(place)
-    if below >= known.shape[1] - 1:
-        return float(known[kind, known.shape[1] - 1])
-    return float(known[kind, below] + (known[kind, below + 1] - known[kind, below]) * (place - below))
+    if below >= known.shape[2] - 1:
+        return float(known[kind, clock, known.shape[2] - 1])
+    low, high = known[kind, clock, below], known[kind, clock, below + 1]
+    return float(low + (high - low) * (place - below))
 
 
 @njit(cache=True, nogil=True)
@@ -48,10 +55,10 @@ def exposure(rates: Rates, as_of: int, spans: Ints) -> Floats:
             hour = (end - 1) // HOUR
             start = max(hour * HOUR, limit)
             age = as_of - 0.5 * (start + end)
-            block = rates.block[hour - rates.first]
+            block, clock = rates.block[hour - rates.first], rates.clock[hour - rates.first]
             for k in range(KINDS):
                 total[k * BLOCKS + block] += (
-                    rates.rate[k, hour - rates.first] * (end - start) * _known(rates.known, k, age)
+                    rates.rate[k, hour - rates.first] * (end - start) * _known(rates.known, k, clock, age)
                 )
             end = start
         result[s] = total
@@ -74,9 +81,11 @@ def least_exposure(rates: Rates, begin: int, end: int, spans: Ints) -> tuple[Flo
         for s in range(spans.size):
             while hour * HOUR >= (now + 1) * HOUR - spans[s]:
                 age = (now - hour - 0.5) * HOUR
-                block = rates.block[hour - rates.first]
+                block, clock = rates.block[hour - rates.first], rates.clock[hour - rates.first]
                 for k in range(KINDS):
-                    total[k * BLOCKS + block] += rates.rate[k, hour - rates.first] * HOUR * _known(rates.known, k, age)
+                    total[k * BLOCKS + block] += (
+                        rates.rate[k, hour - rates.first] * HOUR * _known(rates.known, k, clock, age)
+                    )
                 hour -= 1
             for k in range(KINDS):
                 of_kind = 0.0

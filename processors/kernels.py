@@ -11,8 +11,7 @@ from processors.arrays import BLOCKS, KINDS, Floats, Ints
 from processors.board import ENTERED, EPOCH_END, LEFT, LISTED, LIVE, NEVER, NOW, Bar, Board
 from processors.exposure import HOUR, Rates, exposure, least_exposure
 
-# How long one set of bounds is used. Longer: looser bounds, more candidates; shorter: more full passes. Over any week
-# the bounds of short spans are those of its quietest hours, so beyond a week little is lost.
+# How long one set of bounds is used. A full pass is dear, and beyond a week bounds hardly become looser.
 EPOCH_HOURS = 336
 
 
@@ -336,12 +335,11 @@ def detect(board: Board, bar: Bar, exposed: Floats) -> tuple[Ints, Floats]:
             board.candidates[i] = board.candidates[board.cursor[LISTED]]
             continue
         i += 1
-        if board.holders[cell] > 0:
-            reached = _score(board, bar, exposed, cell, r, s)
-            if reached >= bar.floor:
-                window[n] = code
-                score[n] = reached
-                n += 1
+        reached = _score(board, bar, exposed, cell, r, s)
+        if reached >= bar.floor and board.holders[cell] > 0:
+            window[n] = code
+            score[n] = reached
+            n += 1
     chosen = 0
     while chosen < n:
         best = chosen

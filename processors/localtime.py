@@ -12,6 +12,7 @@ from processors.arrays import BLOCKS, Bytes, Ints, Small
 
 HOUR_S: Final = 3_600
 DAY_S: Final = 86_400
+HOURS_A_DAY: Final = 24
 HOURS_A_WEEK: Final = 168
 #: 1970-01-01 was a Thursday: three days into a week that starts on Monday.
 EPOCH_HOUR_OF_WEEK: Final = 72
@@ -43,6 +44,11 @@ class Hours(NamedTuple):
     def block(self) -> Bytes:
         """Block of the week of each hour."""
         return BLOCK_OF_HOUR[self.of_week]
+
+    @property
+    def clock(self) -> Bytes:
+        """Hour of the day of each hour."""
+        return (self.of_week % HOURS_A_DAY).astype(np.uint8)
 
 
 class LocalHours:

@@ -77,7 +77,10 @@ def surroundings(offsets: Offsets) -> Surroundings:
 
 
 class Masses:
-    """The share of any cell under one baseline, and its sums over the discs of a cell index's cells."""
+    """The share of any cell under one baseline, and its sums over the discs of a cell index's cells.
+
+    The index must hold the cells that the baseline has seen: what it does not hold is taken for unseen.
+    """
 
     def __init__(self, baseline: Baseline, cells: CellIndex) -> None:
         places, shares = baseline.places, baseline.shares

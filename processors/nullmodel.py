@@ -8,12 +8,12 @@ import numpy as np
 
 from processors.arrays import BLOCKS, COLUMNS, KINDS, Bytes, Floats, Ints, Small
 from processors.baseline import Baseline
-from processors.dispersion import GROUP_HOURS, WEEK_HOURS, Dispersion
+from processors.dispersion import GROUP_HOURS, WEEK_HOURS, Dispersion, Twins
 from processors.exposure import Rates
-from processors.localtime import HOUR_S, LocalHours
+from processors.localtime import HOUR_S, HOURS_A_DAY, LocalHours
 from processors.masses import SIDE, find_rows
 from processors.shares import CHILDREN, LARGE_SHIFT, SMALL_SHIFT, Places, unpack, unseen
-from schemas.located import pack_cell
+from schemas.located import Kind, pack_cell
 
 
 class NullIncidents(NamedTuple):
@@ -55,18 +55,20 @@ class _Entries(NamedTuple):
 def simulate_null(
     baseline: Baseline,
     dispersion: Dispersion,
+    twins: Twins,
     local: LocalHours,
     begin: int,
     weeks: int,
-    merge_s: int,
     rng: np.random.Generator,
 ) -> NullIncidents:
     """Draw incidents over whole weeks from `begin` (s, cut to the hour), with gamma factors of each scale.
 
-    Cell by cell, no two incidents are as close as records that would be merged.
+    What is drawn are incidents, not records: two that would have been one had they been records stay two, for the
+    dispersion was measured among incidents, where such pairs are missing already.
     """
     first = begin // HOUR_S
     rates = baseline.rates(local.hours(first, first + weeks * WEEK_HOURS - 1))
+    rates.rate[Kind.POLICE] *= 1.0 - _twins_of_police(rates, twins)
     entries = _entries(baseline)
     kinds, places, times = [], [], []
     for week in range(weeks):
@@ -80,16 +82,34 @@ def simulate_null(
                 times.append(when)
     kind, entry, occurred = np.concatenate(kinds), np.concatenate(places), np.concatenate(times)
     ix, iy = _cells(baseline.places, entries, entry, rng)
-    order = np.lexsort((occurred, iy, ix, kind))
-    kind, ix, iy, occurred = kind[order], ix[order], iy[order], occurred[order]
-    same = (np.diff(kind) == 0) & (np.diff(ix) == 0) & (np.diff(iy) == 0)
-    alone = np.ones(kind.size, bool)
-    alone[1:] = ~(same & (np.diff(occurred) <= merge_s))
-    kind, ix, iy, occurred = kind[alone], ix[alone], iy[alone], occurred[alone]
-    known = occurred + _delays(baseline.known, kind, rng)
+    kind, ix, iy, occurred = _with_twins(kind, ix, iy, occurred, twins, rng)
+    known = occurred + _delays(rates, kind, occurred, rng)
     order = np.lexsort((iy, ix, kind, occurred, known))
     return NullIncidents(
         kind[order], ix[order].astype(np.int32), iy[order].astype(np.int32), occurred[order], known[order]
+    )
+
+
+def _twins_of_police(rates: Rates, twins: Twins) -> float:
+    """Part of the police incidents that come as twins of ED ones, and so not by themselves."""
+    ed, police = rates.rate[Kind.ED].sum(), rates.rate[Kind.POLICE].sum()
+    return min(float(twins.part * ed / police), 1.0) if police > 0 else 0.0
+
+
+def _with_twins(
+    kind: Bytes, ix: Ints, iy: Ints, occurred: Ints, twins: Twins, rng: np.random.Generator
+) -> tuple[Bytes, Ints, Ints, Ints]:
+    """Add the police incidents of events that ED incidents are of."""
+    if not twins.part:
+        return kind, ix, iy, occurred
+    ed = np.flatnonzero(kind == Kind.ED)
+    ed = ed[rng.random(ed.size) < twins.part]
+    apart = twins.apart[rng.integers(0, len(twins.apart), ed.size)]
+    return (
+        np.concatenate([kind, np.full(ed.size, Kind.POLICE, np.uint8)]),
+        np.concatenate([ix, ix[ed] + apart[:, 0]]),
+        np.concatenate([iy, iy[ed] + apart[:, 1]]),
+        np.concatenate([occurred, occurred[ed] + apart[:, 2]]),
     )
 
 
@@ -197,15 +217,16 @@ def _cells(places: Places, entries: _Entries, entry: Ints, rng: np.random.Genera
     return ix, iy
 
 
-def _delays(known: Floats, kind: Bytes, rng: np.random.Generator) -> Ints:
+def _delays(rates: Rates, kind: Bytes, occurred: Ints, rng: np.random.Generator) -> Ints:
     """How long after it happened each incident becomes known, s."""
-    chance = rng.random(kind.size)
-    within = rng.random(kind.size)
+    chance, within = rng.random(kind.size), rng.random(kind.size)
+    clock = rates.clock[np.clip(occurred // HOUR_S - rates.first, 0, rates.clock.size - 1)]
     delay = np.zeros(kind.size, np.int64)
     for k in range(KINDS):
-        mine = kind == k
-        hours = np.searchsorted(known[k], chance[mine])
-        delay[mine] = np.where(hours > 0, (hours - 1 + within[mine]) * HOUR_S, 0).astype(np.int64)
+        for hour in range(HOURS_A_DAY):
+            mine = (kind == k) & (clock == hour)
+            late = np.searchsorted(rates.known[k, hour], chance[mine])
+            delay[mine] = np.where(late > 0, (late - 1 + within[mine]) * HOUR_S, 0).astype(np.int64)
     return delay
 
 

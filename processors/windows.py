@@ -8,7 +8,7 @@ import numpy as np
 
 from processors.arrays import COLUMNS, KINDS, Ints, Small
 from processors.baseline import Baseline
-from processors.board import EPOCH_END, LISTED, LIVE, LONG_AGO, NOW, Bar, clear, grown, new_board
+from processors.board import EPOCH_END, LIVE, LONG_AGO, NOW, Bar, clear, grown, new_board
 from processors.cells import ABSENT, CellIndex
 from processors.exposure import HOUR, Rates, exposure
 from processors.incidents import Incidents
@@ -74,11 +74,6 @@ class WindowCounts:
         """The moment of the last look; long ago before the first."""
         return int(self._board.cursor[NOW])
 
-    @property
-    def candidates(self) -> int:
-        """Windows that the next look will evaluate."""
-        return int(self._board.cursor[LISTED])
-
     def rebuild(self, ix: Small, iy: Small, holders: Ints, found: Incidents) -> None:
         """Start again: cells with their counting records, and all incidents of the live period or later."""
         cells, where = self._ensure(ix, iy), self._ensure(found.ix, found.iy)
@@ -125,6 +120,8 @@ class WindowCounts:
             self._bar = new_bar(self._settings, math.inf, (False,) * KINDS)
         else:
             if baseline is not self._baseline:
+                # Also those whose records were withdrawn since: their shares are still those of seen cells.
+                self._ensure(baseline.places.ix, baseline.places.iy)
                 self._masses = Masses(baseline, self.cells)
                 self._masses.fill(np.arange(self.cells.size), self._board.mass)
             same = self._bar.floor == floor and tuple(self._bar.scored.tolist()) == baseline.scored

@@ -26,7 +26,7 @@ SMALL = DetectionSettings(
 
 def located(**columns: Any) -> LocatedArray:
     """Rows of the given columns; what is not given is as of an ordinary first revision of a police record."""
-    size = max(np.size(value) for value in columns.values())
+    size = max([np.size(value) for value in columns.values() if np.ndim(value)], default=1)
     rows = np.zeros(size, LOCATED)
     rows["record"] = np.arange(1, size + 1)
     rows["revision"] = 1

@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -24,10 +25,20 @@ def latest(rows: Iterable[Any]) -> dict[int, tuple[Any, ...]]:
         fields["reserved"] = 0
         if fields["status"] == WITHDRAWN:
             fields.update(occurred=fields["recorded_us"] // 1_000_000, ix=0, iy=0, gate=0, weight=0, incident=0)
-        rank = tuple(
-            fields[name]
-            for name in ("revision", "recorded_us", "occurred", "ix", "iy", "incident", "weight", "status", "gate")
-        ) + (fields["kind"], fields["source"])
+        telling = (
+            "revision",
+            "recorded_us",
+            "occurred",
+            "ix",
+            "iy",
+            "incident",
+            "weight",
+            "status",
+            "gate",
+            "kind",
+            "source",
+        )
+        rank = tuple(fields[name] for name in telling)
         whole = (rank, tuple(fields[name] for name in row.dtype.names))
         if fields["record"] not in best or whole > best[fields["record"]]:
             best[fields["record"]] = whole
@@ -104,17 +115,25 @@ def known_at(cdf: Sequence[float], age_s: float) -> float:
 
 
 def exposure(
-    rate_at: Callable[[int], float], cdf: Sequence[float], as_of: int, span: int, zone: ZoneInfo
-) -> list[float]:
-    """Expected known incidents of the region by block, hour by hour, partial hours in proportion."""
-    total = [0.0] * 4
-    hour = (as_of - span) // HOUR * HOUR
-    while hour < as_of:
-        start, end = max(hour, as_of - span), min(hour + HOUR, as_of)
-        age = as_of - (start + end) / 2
-        total[block(hour_of_week(hour, zone))] += rate_at(hour) * (end - start) * known_at(cdf, age)
-        hour += HOUR
-    return total
+    rate_at: Callable[[int], float], cdf: Sequence[Sequence[float]], as_of: int, spans: Sequence[int], zone: ZoneInfo
+) -> list[list[float]]:
+    """Expected known incidents of the region by block, for spans from short to long, in pieces of clock hours.
+
+    Within a piece all incidents are taken to be of its middle's age. Pieces end where a clock hour or a span does.
+    """
+    first = as_of - max(spans)
+    cuts = {as_of - span for span in spans} | {as_of} | set(range(first // HOUR * HOUR + HOUR, as_of, HOUR))
+    result = []
+    for span in spans:
+        total = [0.0] * 4
+        inside = sorted(cut for cut in cuts if cut >= as_of - span)
+        for start, end in pairwise(inside):
+            hour = start // HOUR * HOUR
+            age = as_of - (start + end) / 2
+            of_week = hour_of_week(hour, zone)
+            total[block(of_week)] += rate_at(hour) * (end - start) * known_at(cdf[of_week % 24], age)
+        result.append(total)
+    return result
 
 
 def disc(radius: int) -> list[tuple[int, int]]:
