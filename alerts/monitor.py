@@ -30,6 +30,8 @@ from schemas.detection import Detection, DetectionSettings
 from schemas.located import Gate, Kind, LocatedArray
 from schemas.region import RegionFile
 
+#: Most looks of one `advance`: what they found is held in memory until it is sent.
+LOOKS_AT_ONCE = 2_000
 #: What became of a record, per kind: the accounting that replays and metrics show.
 Tally = Counter[tuple[Kind, str]]
 
@@ -98,7 +100,8 @@ class RegionMonitor:
     def advance(self, batches: Iterable[tuple[LocatedArray, Input, int]], now: int) -> tuple[Tally, list[LookOutcome]]:
         """Apply located batches (rows, input, watermark µs), and look when it is time.
 
-        Wall clock: one look, at `now` (seconds). Replay clock: a look at each due moment below the watermark.
+        Wall clock: one look, at `now` (seconds). Replay clock: a look at each due moment below the watermark, up to
+        LOOKS_AT_ONCE; with as many looks, call again without batches for the rest.
         """
         if self._schedule is None:
             rows = [rows for rows, _, _ in batches if len(rows)]
@@ -110,7 +113,7 @@ class RegionMonitor:
 
     def _replay(self, schedule: ReplaySchedule) -> tuple[Tally, list[LookOutcome]]:
         kinds, gates, outcomes, looks = [], [], [], []
-        for as_of, rows in schedule.due():
+        for as_of, rows in schedule.due(LOOKS_AT_ONCE):
             kinds.append(rows["kind"])
             gates.append(rows["gate"])
             outcomes.append(self._apply(rows))

@@ -43,15 +43,19 @@ class ReplaySchedule:
             return None
         return min(self._watermarks[source] for source in self._inputs)
 
-    def due(self) -> Iterator[tuple[int, LocatedArray]]:
-        """Moments to look at (seconds) with the rows that became known since the last, oldest first."""
+    def due(self, limit: int) -> Iterator[tuple[int, LocatedArray]]:
+        """Moments to look at (seconds) with the rows that became known since the last, oldest first; some at most.
+
+        What is beyond the limit stays for the next call.
+        """
         watermark = self.watermark_us
         if watermark is None or not self._held:
             return
         rows = self._sorted()
         known_us = np.ascontiguousarray(rows["recorded_us"])  # a strided field would be copied by each search
         start = 0
-        while start < len(rows):
+        while start < len(rows) and limit > 0:
+            limit -= 1
             rounded = -(-int(known_us[start]) // self._look_us) * self._look_us
             look_us = max(rounded, self._last_look_us + self._look_us)
             if look_us >= watermark:

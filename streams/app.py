@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -36,6 +37,13 @@ log = logging.getLogger(__name__)
 #: Most records handed to an agent at once: parsing them holds the event loop for about 30 ms.
 FETCH_RECORDS = 1000
 OBSERVE_S = 2.0
+
+
+def _settle_heap() -> None:
+    """Let the garbage collector pass over what was loaded to stay: walking it took a fifth of a replay's time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 class HotspotApp(faust.App):  # type: ignore[misc]  # faust is untyped here
@@ -97,6 +105,7 @@ class Worker:
             (int(self.topics.kind_of(topic)), number) for topic, count in counts.items() for number in range(count)
         )
         await self.monitoring.warm_up()
+        _settle_heap()
         await self.faust.start()
         self._tasks = [asyncio.create_task(self._observe_forever())]
         if self.settings.clock == "wall":

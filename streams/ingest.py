@@ -49,12 +49,13 @@ class Refusal(NamedTuple):
     rejected: Rejected
 
 
-class Observed(NamedTuple):
-    """What metrics want to know of an accepted record."""
+@dataclass(slots=True)
+class Observed:
+    """What metrics want to know of the accepted records of a source."""
 
-    source: str
-    recorded_at: datetime
-    delay_s: float | None
+    latest: float = 0.0
+    """Latest record time, seconds since 1970 UTC."""
+    delays_s: list[float] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -66,7 +67,8 @@ class Intake:
     heard: set[str] = field(default_factory=set)
     """Regions of which this fetch held a record or a heartbeat."""
     refusals: list[Refusal] = field(default_factory=list)
-    observed: list[Observed] = field(default_factory=list)
+    observed: dict[str, Observed] = field(default_factory=dict)
+    """By source."""
     watermark_us: int = NO_TIME
 
 
@@ -234,12 +236,15 @@ def _draft(
         return _reject(*wrong, accepted)
     recorded_us = (data.recorded_at - _EPOCH) // _MICROSECOND  # exact; a float of seconds is not
     intake.watermark_us = max(intake.watermark_us, recorded_us)
+    observed = intake.observed.get(event.source)
+    if observed is None:
+        observed = intake.observed[event.source] = Observed()
+    observed.latest = max(observed.latest, recorded_us / 1_000_000)
     if isinstance(data, Heartbeat):
         intake.heard.add(registered.desk.region.id)
-        intake.observed.append(Observed(event.source, data.recorded_at, None))
         return None
-    delay_s = None if isinstance(data, Withdrawal) else (data.recorded_at - data.occurred_at).total_seconds()
-    intake.observed.append(Observed(event.source, data.recorded_at, delay_s))
+    if not isinstance(data, Withdrawal):
+        observed.delays_s.append((data.recorded_at - data.occurred_at).total_seconds())
     status = _STATUS[event.type.split(".")[3]]
     return _place(position, accepted, registered, data, status, recorded_us)
 

@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import ValidationError
 from redis.exceptions import RedisError
 
-from alerts.monitor import LookOutcome, RegionMonitor, Tally
+from alerts.monitor import LOOKS_AT_ONCE, LookOutcome, RegionMonitor, Tally
 from processors.warm import warm_up
 from schemas.alert import AlertEvent, LookReports, alert_event
 from schemas.base import Clock
@@ -100,11 +100,12 @@ class Ingest:
         return await self._send(self._topics.deadletter, record.key, rejected.raw, headers)
 
     def _observe(self, intake: Intake) -> None:
-        for source, recorded_at, delay_s in intake.observed:
-            self._latest[source] = max(recorded_at.timestamp(), self._latest.get(source, 0.0))
+        for source, observed in intake.observed.items():
+            self._latest[source] = max(observed.latest, self._latest.get(source, 0.0))
             self._metrics.last_record.labels(source).set(self._latest[source])
-            if delay_s is not None:
-                self._metrics.reporting_delay.labels(source).observe(delay_s)
+            reporting_delay = self._metrics.reporting_delay.labels(source)
+            for delay_s in observed.delays_s:
+                reporting_delay.observe(delay_s)
 
 
 @dataclass(slots=True)
@@ -182,6 +183,15 @@ class Monitoring:
         self._kernels.shutdown(wait=True)
 
     async def _advance(self, region: str, held: _Held, batches: list[LocatedBatch], state: RegionState) -> None:
+        published_ms = max(batch.published_ms for batch in batches)
+        more = True
+        while more:
+            more = await self._step(region, held, batches, published_ms, state)
+            batches = []
+
+    async def _step(
+        self, region: str, held: _Held, batches: list[LocatedBatch], published_ms: int, state: RegionState
+    ) -> bool:
         monitor = held.monitor
         started = time.perf_counter()
         tally, looks, parts = await self._in_kernel_thread(lambda: self._work(monitor, batches))
@@ -192,12 +202,13 @@ class Monitoring:
         await self._publish(outbox)
         await self._report(region, looks)
         self._accounting.settle(tally)
-        self._observe(region, monitor, looks, outbox, batches)
+        self._observe(region, monitor, looks, outbox, published_ms)
+        return len(looks) >= LOOKS_AT_ONCE
 
     def _work(
         self, monitor: RegionMonitor, batches: list[LocatedBatch]
     ) -> tuple[Tally, list[LookOutcome], dict[str, bytes]]:
-        newest_s = max(batch.received_us for batch in batches) // 1_000_000
+        newest_s = max((batch.received_us for batch in batches), default=0) // 1_000_000
         inputs = [(batch.rows, batch.input, batch.watermark_us) for batch in batches if not batch.is_tick]
         if not self._replay and self._is_backlog(batches):
             tally: Tally = Tally()
@@ -232,7 +243,7 @@ class Monitoring:
         monitor: RegionMonitor,
         looks: list[LookOutcome],
         outbox: list[AlertEvent],
-        batches: list[LocatedBatch],
+        published_ms: int,
     ) -> None:
         metrics = self._metrics
         metrics.looks.labels(region).inc(len(looks))
@@ -241,7 +252,6 @@ class Monitoring:
             metrics.calibrated.labels(region).set(monitor.calibration.made_at)
         if monitor.detector.baseline is not None:
             metrics.baseline_fitted.labels(region).set(monitor.detector.baseline.fitted_at)
-        published_ms = max(batch.published_ms for batch in batches)
         for event in outbox:
             metrics.alerts.labels(region, event.data.reason.value).inc()
             if published_ms:

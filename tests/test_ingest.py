@@ -116,10 +116,10 @@ def test_what_is_known_of_the_fetch_besides_its_rows() -> None:
     intake = taken(late, early)
     assert intake.heard == {"hampshire"}
     assert intake.watermark_us == micros(NOW - timedelta(hours=1))
-    assert [(seen.source, seen.delay_s) for seen in intake.observed] == [
-        (POLICE_SOURCE, 11 * 3600.0),
-        (POLICE_SOURCE, 9 * 3600.0),
-    ]
+    (seen,) = intake.observed.values()
+    assert list(intake.observed) == [POLICE_SOURCE]
+    assert seen.delays_s == [11 * 3600.0, 9 * 3600.0]
+    assert seen.latest == (NOW - timedelta(hours=1)).timestamp()
 
 
 def test_a_heartbeat_is_heard_and_makes_no_row() -> None:
@@ -227,7 +227,7 @@ def test_a_time_after_its_own_record_time_is_in_the_future(field: str) -> None:
 def test_a_refused_time_moves_no_watermark() -> None:
     intake = taken(police_event(recorded_at=(NOW + timedelta(days=365)).isoformat()))
     assert intake.watermark_us == NO_TIME
-    assert intake.observed == []
+    assert intake.observed == {}
 
 
 # --- places ------------------------------------------------------------------------------------------------------
