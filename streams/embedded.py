@@ -21,7 +21,7 @@ from fakeredis import TcpFakeServer
 #: Settings of a worker on the embedded broker. It holds a joining group for half its session timeout, and nobody else
 #: joins. It reports the end of a partition as if each batch held one record, so each is made to hold one: recovery and
 #: readers rely on that end. And it holds a fetch for the whole wait, also when something comes meanwhile.
-EMBEDDED_SETTINGS = {"session_timeout_s": 4, "producer_batch_bytes": 1, "fetch_wait_ms": 20}
+EMBEDDED_SETTINGS = {"session_timeout_s": 4, "producer_batch_bytes": 1, "fetch_wait_ms": 100}
 
 
 class EmbeddedServerError(RuntimeError):
