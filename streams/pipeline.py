@@ -166,8 +166,10 @@ class Monitoring:
         if saved.parts:
             await self._in_kernel_thread(lambda: monitor.restore(saved.parts))
             await self._publish(saved.outbox)
-        self._held[region] = _Held(monitor, saved.next_offset)
-        return self._held[region]
+        held = self._held[region] = _Held(monitor, saved.next_offset)
+        if saved.parts and self._replay:
+            await self._advance(region, held, [], state)  # looks that were due when the last holder ended
+        return held
 
     @property
     def regions(self) -> Mapping[str, RegionMonitor]:
@@ -183,7 +185,7 @@ class Monitoring:
         self._kernels.shutdown(wait=True)
 
     async def _advance(self, region: str, held: _Held, batches: list[LocatedBatch], state: RegionState) -> None:
-        published_ms = max(batch.published_ms for batch in batches)
+        published_ms = max((batch.published_ms for batch in batches), default=0)
         more = True
         while more:
             more = await self._step(region, held, batches, published_ms, state)
