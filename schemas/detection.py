@@ -27,7 +27,7 @@ class DetectionSettings(Contract):
     """The newest days, which do not teach the baseline."""
     min_history_days: int = Field(default=90, ge=28, le=730)
     """No detection before the baseline has seen this many days."""
-    refit_days: int = Field(default=14, ge=1, le=28)
+    refit_days: int = Field(default=7, ge=1, le=28)
     """The baseline is fitted again this often, at local midnight."""
     level_days: int = Field(default=56, ge=7, le=365)
     """The level of a kind is that of this many days before the guard gap."""
