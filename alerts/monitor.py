@@ -18,7 +18,7 @@ from alerts.episodes import Decision, Episode, close, decide, evidence_changed, 
 from alerts.schedule import Input, ReplaySchedule
 from alerts.wording import evidence_of, headline, per_kind
 from processors.calibration import MOST_DAYS, Calibration
-from processors.detector import Detector
+from processors.detector import Detector, Look
 from processors.grid import Grid
 from processors.incidents import incidents
 from processors.kernels import surprise
@@ -89,13 +89,9 @@ class RegionMonitor:
 
     def apply(self, rows: LocatedArray) -> Tally:
         """Apply revisions in any order, any number of times. Returns what became of each."""
-        return _tally(rows["kind"], rows["gate"], self._apply(rows))
-
-    def _apply(self, rows: LocatedArray) -> NDArray[np.uint8]:
         applied = self.detector.apply(rows)
-        if len(applied.removed) and self.episodes:
-            self._removed.append(applied.removed)
-        return applied.outcome
+        self._note(applied.removed)
+        return _tally(rows["kind"], rows["gate"], applied.outcome)
 
     def advance(self, batches: Iterable[tuple[LocatedArray, Input, int]], now: int) -> tuple[Tally, list[LookOutcome]]:
         """Apply located batches (rows, input, watermark µs), and look when it is time.
@@ -112,22 +108,29 @@ class RegionMonitor:
         return self._replay(self._schedule)
 
     def _replay(self, schedule: ReplaySchedule) -> tuple[Tally, list[LookOutcome]]:
-        kinds, gates, outcomes, looks = [], [], [], []
-        for as_of, rows in schedule.due(LOOKS_AT_ONCE):
-            kinds.append(rows["kind"])
-            gates.append(rows["gate"])
-            outcomes.append(self._apply(rows))
-            looks.append(self.look(as_of))
+        steps = schedule.due(LOOKS_AT_ONCE)
+        outcomes, looks = [], []
+        for step in self.detector.run(steps):
+            self._note(step.removed)
+            outcomes.append(step.outcome)
+            looks.append(self._conclude(step.look))
         if not looks:
             return Counter(), []
-        return _tally(np.concatenate(kinds), np.concatenate(gates), np.concatenate(outcomes)), looks
+        return _tally(steps.rows["kind"], steps.rows["gate"], np.concatenate(outcomes)), looks
+
+    def _note(self, removed: LocatedArray) -> None:
+        """Remember what may be evidence of an episode and counts no more."""
+        if len(removed) and self.episodes:
+            self._removed.append(removed)
 
     # --- looks ------------------------------------------------------------------------------------------------------
 
     def look(self, as_of: int) -> LookOutcome:
         """What is unusual as known at `as_of` (seconds since 1970 UTC), and what people must be told."""
-        self.last_look = as_of
-        look = self.detector.look(as_of)
+        return self._conclude(self.detector.look(as_of))
+
+    def _conclude(self, look: Look) -> LookOutcome:
+        as_of = self.last_look = look.as_of
         self.calibration = look.calibration
         if look.calibration is None:
             return LookOutcome(as_of, None, ())

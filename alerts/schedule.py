@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
+from processors.runs import Steps
 from schemas.located import LOCATED, LocatedArray
 
 Input = tuple[int, int]
 MICRO = 1_000_000
+_NONE = np.empty(0, LOCATED)
 
 
 class ReplaySchedule:
@@ -43,28 +43,29 @@ class ReplaySchedule:
             return None
         return min(self._watermarks[source] for source in self._inputs)
 
-    def due(self, limit: int) -> Iterator[tuple[int, LocatedArray]]:
-        """Moments to look at (seconds) with the rows that became known since the last, oldest first; some at most.
+    def due(self, limit: int) -> Steps:
+        """Moments to look at with the rows that became known since the last, oldest first; some at most.
 
         What is beyond the limit stays for the next call.
         """
         watermark = self.watermark_us
-        if watermark is None or not self._held:
-            return
-        rows = self._sorted()
+        rows = self._sorted() if self._held and watermark is not None else _NONE
         known_us = np.ascontiguousarray(rows["recorded_us"])  # a strided field would be copied by each search
+        ends: list[int] = []
+        moments: list[int] = []
         start = 0
-        while start < len(rows) and limit > 0:
-            limit -= 1
+        while start < len(rows) and len(moments) < limit:
             rounded = -(-int(known_us[start]) // self._look_us) * self._look_us
             look_us = max(rounded, self._last_look_us + self._look_us)
-            if look_us >= watermark:
+            if watermark is None or look_us >= watermark:
                 break
-            end = int(np.searchsorted(known_us, look_us, side="right"))
+            start = int(np.searchsorted(known_us, look_us, side="right"))
             self._last_look_us = look_us
-            yield look_us // MICRO, rows[start:end]
-            start = end
-        self._held = [rows[start:]] if start < len(rows) else []
+            ends.append(start)
+            moments.append(look_us // MICRO)
+        if moments:
+            self._held = [rows[start:]] if start < len(rows) else []
+        return Steps(rows[:start], np.array(ends, np.int64), np.array(moments, np.int64))
 
     def _sorted(self) -> LocatedArray:
         rows = np.concatenate(self._held)

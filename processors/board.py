@@ -39,9 +39,9 @@ class Board(NamedTuple):
     holders: Small
     """[cell] records that count in a cell; a cell without any is no centre of windows."""
     counts: Small
-    """[cell, kind, R, S] incidents in a window."""
+    """[cell, kind, S, R] incidents in a window. An incident leaves one span of all radii: these lie side by side."""
     need: Small
-    """[cell, kind, R, S] a count below which a kind cannot make its window a detection within the epoch."""
+    """[cell, kind, S, R] a count below which a kind cannot make its window a detection within the epoch."""
     listed: Bytes
     """[cell, R, S] whether a window is a candidate."""
     mass: Floats
@@ -81,8 +81,8 @@ def new_board(cells: CellIndex, radii: tuple[int, ...], spans: tuple[int, ...], 
         neighbours=cells.neighbours,
         ring=cells.offsets.ring,
         holders=np.zeros(n, np.int32),
-        counts=np.zeros((n, KINDS, r, s), np.int32),
-        need=np.full((n, KINDS, r, s), NEVER, np.int32),
+        counts=np.zeros((n, KINDS, s, r), np.int32),
+        need=np.full((n, KINDS, s, r), NEVER, np.int32),
         listed=np.zeros((n, r, s), np.uint8),
         mass=np.zeros((n, r, COLUMNS)),
         candidates=np.zeros(n * r * s, np.int64),

@@ -53,6 +53,10 @@ def _ensure(
     used: int,
     index: Ints,
 ) -> int:
+    """Number the cells; returns how many there are now, or ABSENT where one lies too far out: then nothing is done."""
+    for i in range(ix.size):
+        if max(abs(np.int64(ix[i])), abs(np.int64(iy[i]))) > FARTHEST:
+            return ABSENT
     for i in range(ix.size):
         key = cell_key(ix[i], iy[i])
         slot = slot_of(keys, table, key)
@@ -97,12 +101,10 @@ class CellIndex:
 
     def ensure(self, ix: Small, iy: Small) -> Ints:
         """Numbers of cells, adding those that are new. Growing replaces the arrays, so fetch them afterwards."""
-        if ix.size and max(-int(ix.min()), int(ix.max()), -int(iy.min()), int(iy.max())) > FARTHEST:
-            raise ValueError(f"a cell lies more than {FARTHEST} cells from the origin of the grid")
         if self.size + ix.size > self.capacity:
             self._allocate(max(2 * self.capacity, self.size + ix.size))
         index = np.empty(ix.size, np.int64)
-        self.size = _ensure(
+        size = _ensure(
             np.ascontiguousarray(ix, np.int32),
             np.ascontiguousarray(iy, np.int32),
             self._keys,
@@ -114,7 +116,15 @@ class CellIndex:
             self.size,
             index,
         )
+        if size == ABSENT:
+            raise ValueError(f"a cell lies more than {FARTHEST} cells from the origin of the grid")
+        self.size = size
         return index
+
+    @property
+    def lookup(self) -> tuple[Keys, Small]:
+        """The table from cell keys to numbers, for kernels."""
+        return self._keys, self._table
 
     def find(self, ix: int, iy: int) -> int:
         """The number of a cell, or ABSENT."""

@@ -56,13 +56,19 @@ def _places(kind: Bytes, ix: Small, iy: Small) -> Ints:
 
 
 def _in_order(place: Ints, occurred: Ints, record: Keys) -> Ints:
-    """Order by place, then time, then record. One sort by both instead of two where the numbers fit."""
+    """Order by place, then time, then record. One quick sort by both where the numbers fit, and another of the ties."""
     first = int(occurred.min())
     length = int(occurred.max()) - first + 1
-    if (int(place.max()) + 1) * length < 2**62:
-        order: Ints = np.lexsort((record, place * length + (occurred - first)))
-        return order
-    return np.lexsort((record, occurred, place))
+    if (int(place.max()) + 1) * length >= 2**62:
+        return np.lexsort((record, occurred, place))
+    when = place * length + (occurred - first)
+    order: Ints = np.argsort(when)
+    same = np.diff(when[order]) == 0
+    if same.any():
+        tied = np.flatnonzero(np.concatenate([same, [False]]) | np.concatenate([[False], same]))
+        rows = order[tied]
+        order[tied] = rows[np.lexsort((record[rows], when[rows]))]
+    return order
 
 
 def _repeats_reference(place: Ints, occurred: Ints, reference: Keys) -> Ints:
@@ -79,20 +85,3 @@ def _repeats_reference(place: Ints, occurred: Ints, reference: Keys) -> Ints:
         & (occurred[now] - occurred[ago] <= REFERENCE_REACH_S)
     ]
     return repeating
-
-
-def start_times(rows: list[tuple[int, int, int]], merge_s: int) -> list[int]:
-    """Event times of the incidents of one kind and cell; `rows` are sorted (occurred, record, incident reference)."""
-    starts = []
-    last_with: dict[int, int] = {}
-    previous: int | None = None
-    for occurred, _record, reference in rows:
-        linked = previous is not None and occurred - previous <= merge_s
-        if reference:
-            last = last_with.get(reference)
-            linked = linked or (last is not None and occurred - last <= REFERENCE_REACH_S)
-            last_with[reference] = occurred
-        if not linked:
-            starts.append(occurred)
-        previous = occurred
-    return starts

@@ -7,9 +7,10 @@ import math
 import numpy as np
 from numba import njit
 
-from processors.arrays import BLOCKS, KINDS, Floats, Ints
+from processors.arrays import BLOCKS, KINDS, Bytes, Floats, Ints, Small
 from processors.board import ENTERED, EPOCH_END, LEFT, LISTED, LIVE, NEVER, NOW, Bar, Board
 from processors.exposure import HOUR, Rates, exposure, least_exposure
+from processors.live import HOLD, REMOVE
 
 # How long one set of bounds is used. A full pass is dear, and beyond a week bounds hardly become looser.
 EPOCH_HOURS = 336
@@ -26,11 +27,12 @@ def surprise(count: float, expected: float) -> float:
 
 
 @njit(cache=True, nogil=True)
-def expected_in(mass: Floats, exposed: Floats, kind: int) -> float:
-    """Expected incidents of a kind: mass of a disc and exposure of a span, both by kind and block."""
+def expected_in(mass: Floats, exposed: Floats, window: tuple[int, int, int], kind: int) -> float:
+    """Expected incidents of a kind in a window (cell, radius, span): mass of its disc by exposure of its span."""
+    cell, radius, span = window
     mu = 0.0
     for b in range(kind * BLOCKS, (kind + 1) * BLOCKS):
-        mu += mass[b] * exposed[b]
+        mu += mass[cell, radius, b] * exposed[span, b]
     return mu
 
 
@@ -70,7 +72,7 @@ def survey(board: Board, bar: Bar, from_cell: int, to_cell: int) -> None:
     with the least of all blocks together says more.
     """
     counts, need, mass, least, enough = board.counts, board.need, board.mass, bar.least, bar.enough
-    radii, spans = need.shape[2], need.shape[3]
+    spans, radii = need.shape[2], need.shape[3]
     kinds = 0
     for k in range(KINDS):
         kinds += bar.scored[k]
@@ -93,8 +95,8 @@ def survey(board: Board, bar: Bar, from_cell: int, to_cell: int) -> None:
                     # Expectations grow with the span, so the search goes on from where it was.
                     while count < enough.size - 1 and enough[count] < low:
                         count += 1
-                    need[cell, k, r, s] = count
-                    if counts[cell, k, r, s] >= count:
+                    need[cell, k, s, r] = count
+                    if counts[cell, k, s, r] >= count:
                         _list(board, cell, r, s)
 
 
@@ -122,9 +124,9 @@ def _spread(board: Board, cell: int, kind: int, from_span: int, to_span: int, st
     for o in range(ring.size):
         centre = neighbours[cell, o]
         if centre >= 0:
-            for r in range(ring[o], counts.shape[2]):
-                for s in range(from_span, to_span):
-                    counts[centre, kind, r, s] += step
+            for s in range(from_span, to_span):
+                for r in range(ring[o], counts.shape[3]):
+                    counts[centre, kind, s, r] += step
 
 
 @njit(cache=True, nogil=True)
@@ -134,10 +136,10 @@ def _enter(board: Board, cell: int, kind: int, from_span: int) -> None:
     for o in range(ring.size):
         centre = neighbours[cell, o]
         if centre >= 0:
-            for r in range(ring[o], counts.shape[2]):
-                for s in range(from_span, counts.shape[3]):
-                    counts[centre, kind, r, s] += 1
-                    if counts[centre, kind, r, s] >= need[centre, kind, r, s]:
+            for s in range(from_span, counts.shape[2]):
+                for r in range(ring[o], counts.shape[3]):
+                    counts[centre, kind, s, r] += 1
+                    if counts[centre, kind, s, r] >= need[centre, kind, s, r]:
                         _list(board, centre, r, s)
 
 
@@ -163,7 +165,7 @@ def populate(board: Board, from_cell: int, to_cell: int) -> None:
             for r in range(board.radii.size):
                 if dx * dx + dy * dy <= board.radii[r] * board.radii[r]:
                     for s in range(from_span, board.spans.size):
-                        board.counts[cell, board.kind[n], r, s] += 1
+                        board.counts[cell, board.kind[n], s, r] += 1
 
 
 @njit(cache=True, nogil=True)
@@ -263,15 +265,9 @@ def remove(board: Board, when: int, cell: int, kind: int) -> bool:
     return True
 
 
-HOLD, REMOVE, INSERT = 0, 1, 2
-
-
 @njit(cache=True, nogil=True)
 def revise(board: Board, changes: Ints) -> int:
-    """Apply changes, one a row: (HOLD, cell, 0, records more), (REMOVE or INSERT, cell, kind, when).
-
-    Returns how many incidents were to be removed that are not there.
-    """
+    """Apply changes, one a row as in live.py; returns how many incidents were to be removed that are not there."""
     missing = 0
     for n in range(changes.shape[0]):
         cell, kind, value = changes[n, 1], changes[n, 2], changes[n, 3]
@@ -286,23 +282,25 @@ def revise(board: Board, changes: Ints) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _score(board: Board, bar: Bar, exposed: Floats, cell: int, radius: int, span: int) -> float:
+def _score(
+    counts: Small, mass: Floats, scored: Bytes, min_incidents: int, exposed: Floats, window: tuple[int, int, int]
+) -> float:
+    # Arrays one by one: handing on a whole board costs more than the score, and this is done the most often of all.
+    cell, radius, span = window
     total = 0
     score = 0.0
     for k in range(KINDS):
-        if bar.scored[k]:
-            count = board.counts[cell, k, radius, span]
+        if scored[k]:
+            count = counts[cell, k, span, radius]
             total += count
             if count > 0:
-                score += surprise(float(count), expected_in(board.mass[cell, radius], exposed[span], k))
-    return score if total >= bar.min_incidents else 0.0
+                score += surprise(float(count), expected_in(mass, exposed, window, k))
+    return score if total >= min_incidents else 0.0
 
 
 @njit(cache=True, nogil=True)
-def _precedes(board: Board, a: int, a_score: float, b: int, b_score: float) -> bool:
-    """Order of windows: higher score, then smaller radius, shorter span, column, row. Total, so looks repeat."""
-    if a_score != b_score:
-        return a_score > b_score
+def _precedes(board: Board, a: int, b: int) -> bool:
+    """Order of windows of the same score: smaller radius, shorter span, column, row. Total, so looks repeat."""
     spans, radii = board.spans.size, board.radii
     a_disc, b_disc = a // spans, b // spans
     if a_disc % radii.size != b_disc % radii.size:
@@ -322,20 +320,21 @@ def detect(board: Board, bar: Bar, exposed: Floats) -> tuple[Ints, Floats]:
     score = np.empty(window.size)
     n = 0
     spans, radii = board.spans.size, board.radii
+    counts, need, mass, scored, candidates = board.counts, board.need, board.mass, bar.scored, board.candidates
     i = 0
     while i < board.cursor[LISTED]:
-        code = board.candidates[i]
+        code = candidates[i]
         cell, r, s = code // (radii.size * spans), (code // spans) % radii.size, code % spans
         needed = False
         for k in range(KINDS):
-            needed |= board.counts[cell, k, r, s] >= board.need[cell, k, r, s]
+            needed |= counts[cell, k, s, r] >= need[cell, k, s, r]
         if not needed:  # incidents left it; it is listed again when others enter
             board.listed[cell, r, s] = 0
             board.cursor[LISTED] -= 1
-            board.candidates[i] = board.candidates[board.cursor[LISTED]]
+            candidates[i] = candidates[board.cursor[LISTED]]
             continue
         i += 1
-        reached = _score(board, bar, exposed, cell, r, s)
+        reached = _score(counts, mass, scored, bar.min_incidents, exposed, (cell, r, s))
         if reached >= bar.floor and board.holders[cell] > 0:
             window[n] = code
             score[n] = reached
@@ -344,7 +343,7 @@ def detect(board: Board, bar: Bar, exposed: Floats) -> tuple[Ints, Floats]:
     while chosen < n:
         best = chosen
         for i in range(chosen + 1, n):
-            if _precedes(board, window[i], score[i], window[best], score[best]):
+            if score[i] > score[best] or (score[i] == score[best] and _precedes(board, window[i], window[best])):
                 best = i
         window[chosen], window[best] = window[best], window[chosen]
         score[chosen], score[best] = score[best], score[chosen]
@@ -384,16 +383,18 @@ def look(board: Board, bar: Bar, rates: Rates, cells: int, as_of: int) -> tuple[
 
 
 @njit(cache=True, nogil=True)
-def describe(board: Board, bar: Bar, exposed: Floats, window: Ints) -> tuple[Floats, Floats]:
-    """Expectation and score of each kind in some windows: [window, kind]."""
+def describe(board: Board, bar: Bar, exposed: Floats, window: Ints) -> tuple[Ints, Floats, Floats]:
+    """Observed, expectation and score of each kind in some windows: [window, kind]."""
     spans, radii = board.spans.size, board.radii.size
+    observed = np.empty((window.size, KINDS), np.int64)
     expected = np.empty((window.size, KINDS))
     scores = np.zeros((window.size, KINDS))
     for n in range(window.size):
         cell, r, s = window[n] // (radii * spans), (window[n] // spans) % radii, window[n] % spans
         for k in range(KINDS):
-            expected[n, k] = expected_in(board.mass[cell, r], exposed[s], k)
-            count = board.counts[cell, k, r, s]
+            expected[n, k] = expected_in(board.mass, exposed, (cell, r, s), k)
+            count = board.counts[cell, k, s, r]
+            observed[n, k] = count
             if bar.scored[k] and count > 0:
                 scores[n, k] = surprise(float(count), expected[n, k])
-    return expected, scores
+    return observed, expected, scores

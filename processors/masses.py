@@ -7,13 +7,14 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from processors.arrays import BLOCKS, COLUMNS, KINDS, Bytes, Floats, Ints, Small
+from processors.arrays import BLOCKS, KINDS, Bytes, Floats, Ints, Small
 from processors.baseline import Baseline
 from processors.cells import CellIndex, Offsets
 from processors.shares import LARGE_SHIFT, SMALL_SHIFT
 from schemas.located import pack_cell
 
 SIDE = 1 << SMALL_SHIFT
+assert BLOCKS == 4  # `_sum_discs` spells them out
 
 
 class Surroundings(NamedTuple):
@@ -25,41 +26,129 @@ class Surroundings(NamedTuple):
     """[place in the tile, offset]: number of the tile in the square of tiles around."""
 
 
+class _Shares(NamedTuple):
+    """The share of every cell that there is: of seen cells by key, of unseen ones by the tile that they lie in."""
+
+    cells: Ints
+    """Packed keys of seen cells, sorted."""
+    small: Ints
+    large: Ints
+    value: Floats
+    """[row, kind and block]: seen cells, then unseen ones of small tiles, of large tiles, elsewhere."""
+    fitted: Bytes
+    """[kind]"""
+
+
+@njit(cache=True, nogil=True)
+def _key(column: int, line: int) -> int:
+    return int((np.int64(column) << np.int64(32)) | (np.int64(line) & np.int64(0xFFFFFFFF)))
+
+
+@njit(cache=True, nogil=True)
+def _row(keys: Ints, key: int) -> int:
+    """Place of a key among sorted keys, or -1."""
+    row = int(np.searchsorted(keys, key))
+    return row if row < keys.size and keys[row] == key else -1
+
+
+@njit(cache=True, nogil=True)
+def _tile_row(shares: _Shares, column: int, line: int) -> int:
+    """Row of the share of an unseen cell in a small tile."""
+    row = _row(shares.small, _key(column, line))
+    if row >= 0:
+        return int(shares.cells.size + row)
+    step = LARGE_SHIFT - SMALL_SHIFT
+    row = _row(shares.large, _key(column >> step, line >> step))
+    beyond = shares.cells.size + shares.small.size
+    return int(beyond + (row if row >= 0 else shares.large.size))
+
+
+@njit(cache=True, nogil=True)
+def _share_row(shares: _Shares, ix: int, iy: int) -> int:
+    """Row of the share of any cell."""
+    row = _row(shares.cells, _key(ix, iy))
+    return row if row >= 0 else int(_tile_row(shares, ix >> SMALL_SHIFT, iy >> SMALL_SHIFT))
+
+
+@njit(cache=True, nogil=True)
+def _share_rows(shares: _Shares, ix: Ints, iy: Ints) -> Ints:
+    rows = np.empty(ix.size, np.int64)
+    for n in range(ix.size):
+        rows[n] = _share_row(shares, ix[n], iy[n])
+    return rows
+
+
+@njit(cache=True, nogil=True)
+def _look_around(shares: _Shares, reach: int, column: int, line: int, rows: Small) -> None:
+    """Rows of the unseen shares of the square of small tiles around one."""
+    n = 0
+    for x in range(column - reach, column + reach + 1):
+        for y in range(line - reach, line + reach + 1):
+            rows[n] = _tile_row(shares, x, y)
+            n += 1
+
+
+@njit(cache=True, nogil=True)
+def _look_around_all(shares: _Shares, reach: int) -> Small:
+    """The same for each small tile with seen cells: [tile, tile of the square]."""
+    rows = np.empty((shares.small.size, (2 * reach + 1) ** 2), np.int32)
+    for tile in range(shares.small.size):
+        key = shares.small[tile]
+        _look_around(shares, reach, key >> np.int64(32), np.int64(np.int32(key & np.int64(0xFFFFFFFF))), rows[tile])
+    return rows
+
+
 @njit(cache=True, nogil=True)
 def _sum_discs(
     cells: Ints,
+    ix: Small,
+    iy: Small,
     neighbours: Small,
     ring: Small,
-    place: Small,
     tile: Small,
+    reach: int,
+    shares: _Shares,
     around: Small,
-    value: Floats,
-    seen: Floats,
-    fitted: Bytes,
+    row_of: Small,
     mass: Floats,
 ) -> None:
     """Add up shares over the discs of each cell, nearest offset first: always the same order, so the same bits.
 
-    `around` [cell, tile number] are rows of `value`, the shares of unseen cells there; `seen` are those of seen cells.
+    `around` is `_look_around_all`; `row_of` the row of `shares.value` of the index's cells, filled in for these first.
     """
-    radii = mass.shape[1]
-    total = np.zeros(COLUMNS)
-    for c in range(cells.size):
-        cell = cells[c]
-        total[:] = 0.0
-        radius = 0
+    for cell in cells:
+        row_of[cell] = _share_row(shares, ix[cell], iy[cell])
+    radii, value, fitted = mass.shape[1], shares.value, shares.fitted
+    own = np.empty(around.shape[1], np.int32)
+    rows = np.empty(ring.size, np.int32)
+    for cell in cells:
+        column, line = ix[cell] >> SMALL_SHIFT, iy[cell] >> SMALL_SHIFT
+        known = _row(shares.small, _key(column, line))
+        if known < 0:
+            _look_around(shares, reach, column, line, own)
+        else:
+            own[:] = around[known]
+        place = (ix[cell] % SIDE) * SIDE + iy[cell] % SIDE
         for o in range(ring.size):
-            while ring[o] > radius:
-                mass[cell, radius] = total
-                radius += 1
-            near = neighbours[cell, o]
-            row = -1 if near >= 0 else around[c, tile[place[c], o]]
-            for k in range(KINDS):
-                if fitted[k]:
-                    for column in range(k * BLOCKS, (k + 1) * BLOCKS):
-                        total[column] += seen[near, column] if near >= 0 else value[row, column]
-        for r in range(radius, radii):
-            mass[cell, r] = total
+            near, unseen = neighbours[cell, o], own[tile[place, o]]
+            rows[o] = row_of[near] if near >= 0 else unseen
+        for k in range(KINDS):
+            first = k * BLOCKS
+            # One variable a block, for an array of them would go through memory at each step.
+            a = b = c = d = 0.0
+            o = 0
+            for r in range(radii):
+                while o < ring.size and ring[o] <= r and fitted[k]:
+                    row = rows[o]
+                    a += value[row, first]
+                    b += value[row, first + 1]
+                    c += value[row, first + 2]
+                    d += value[row, first + 3]
+                    o += 1
+                mass[cell, r, first] = a
+                mass[cell, r, first + 1] = b
+                mass[cell, r, first + 2] = c
+                mass[cell, r, first + 3] = d
 
 
 def surroundings(offsets: Offsets) -> Surroundings:
@@ -84,20 +173,21 @@ class Masses:
 
     def __init__(self, baseline: Baseline, cells: CellIndex) -> None:
         places, shares = baseline.places, baseline.shares
-        self._places = places
-        self._cell_keys = pack_cell(places.ix.astype(np.int64), places.iy.astype(np.int64))
-        # One table for every cell that there is: seen ones, then unseen ones of small tiles, of large tiles, elsewhere.
-        self._value = np.concatenate([shares.cell, shares.small, shares.large, shares.beyond[None, :]])
-        self._fitted = np.array(baseline.scored, np.uint8)
+        self._shares = _Shares(
+            pack_cell(places.ix.astype(np.int64), places.iy.astype(np.int64)),
+            places.small,
+            places.large,
+            np.concatenate([shares.cell, shares.small, shares.large, shares.beyond[None, :]]),
+            np.array(baseline.scored, np.uint8),
+        )
         self._cells = cells
-        self._around = surroundings(cells.offsets)
-        self._seen: Floats = np.empty((0, COLUMNS))
+        self._surroundings = surroundings(cells.offsets)
+        self._around = _look_around_all(self._shares, self._surroundings.reach)
+        self._row_of: Small = np.empty(0, np.int32)
 
     def shares(self, ix: Ints, iy: Ints) -> Floats:
         """The share of each cell, seen or not: [cell, kind and block]."""
-        row = find_rows(self._cell_keys, pack_cell(ix, iy))
-        tiles = self._cell_keys.size + self._tile_rows(ix >> SMALL_SHIFT, iy >> SMALL_SHIFT)
-        found: Floats = self._value[np.where(row >= 0, row, tiles)]
+        found: Floats = self._shares.value[_share_rows(self._shares, ix, iy)]
         return found
 
     def fill(self, cells: Ints, mass: Floats) -> None:
@@ -105,46 +195,22 @@ class Masses:
 
         Neighbours of these cells must have been filled before, or be among them.
         """
-        if self._seen.shape[0] < mass.shape[0]:
-            grown = np.zeros((mass.shape[0], COLUMNS))
-            grown[: self._seen.shape[0]] = self._seen
-            self._seen = grown
-        ix, iy = self._cells.ix[cells].astype(np.int64), self._cells.iy[cells].astype(np.int64)
-        self._seen[cells] = self.shares(ix, iy)
+        if self._row_of.size < mass.shape[0]:
+            self._row_of = np.resize(self._row_of, mass.shape[0])
+        index = self._cells
         _sum_discs(
             cells,
-            self._cells.neighbours,
-            self._cells.offsets.ring,
-            ((ix % SIDE) * SIDE + iy % SIDE).astype(np.int32),
-            self._around.tile,
-            self._tiles_around(ix >> SMALL_SHIFT, iy >> SMALL_SHIFT),
-            self._value[self._cell_keys.size :],
-            self._seen,
-            self._fitted,
+            index.ix,
+            index.iy,
+            index.neighbours,
+            index.offsets.ring,
+            self._surroundings.tile,
+            self._surroundings.reach,
+            self._shares,
+            self._around,
+            self._row_of,
             mass,
         )
-
-    def _tiles_around(self, column: Ints, line: Ints) -> Small:
-        """Rows of the unseen shares of the square of small tiles around each of these small tiles."""
-        keys, inverse = np.unique(pack_cell(column, line), return_inverse=True)
-        first = np.zeros(keys.size, np.int64)
-        first[inverse.ravel()] = np.arange(column.size)
-        steps = np.arange(-self._around.reach, self._around.reach + 1)
-        x = column[first][:, None, None] + steps[None, :, None]
-        y = line[first][:, None, None] + steps[None, None, :]
-        x, y = np.broadcast_arrays(x, y)
-        rows = self._tile_rows(x.ravel(), y.ravel()).reshape(keys.size, steps.size**2)
-        return rows[inverse.ravel()].astype(np.int32)
-
-    def _tile_rows(self, column: Ints, line: Ints) -> Ints:
-        """Row, after the seen cells, of the share of an unseen cell in each of these small tiles."""
-        places = self._places
-        small = find_rows(places.small, pack_cell(column, line))
-        step = LARGE_SHIFT - SMALL_SHIFT
-        large = find_rows(places.large, pack_cell(column >> step, line >> step))
-        rows = np.where(large >= 0, places.small.size + large, places.small.size + places.large.size)
-        found: Ints = np.where(small >= 0, small, rows)
-        return found
 
 
 def find_rows(keys: Ints, wanted: Ints) -> Ints:

@@ -46,6 +46,19 @@ class Applied(NamedTuple):
     added: LocatedArray
 
 
+class Held(NamedTuple):
+    """The arrays of a store."""
+
+    rows: LocatedArray
+    keys: Keys
+    table: Small
+    free: Small
+    touch_of: Small
+    """Scratch of the kernel, -1 between batches."""
+    cursor: Ints
+    """Rows ever used, free rows among them."""
+
+
 @njit(cache=True, nogil=True)
 def _order(a: Rows, b: Rows) -> int:
     """1 where revision `a` supersedes `b`, -1 where it is superseded, 0 where they say the same."""
@@ -84,20 +97,14 @@ def _in_range(rows: Rows) -> bool:
 
 
 @njit(cache=True, nogil=True)
-def _apply(
-    arriving: Rows,
-    store: Rows,
-    keys: Keys,
-    table: Small,
-    free: Small,
-    touch_of: Small,
-    cursor: Ints,
-    outcome: Bytes,
-    before: Rows,
-    after: Rows,
-    weeks: Ints,
+def apply_rows(
+    arriving: Rows, held: Held, outcome: Bytes, before: Rows, after: Rows, weeks: Ints
 ) -> tuple[int, int, int]:
-    """Apply rows in turn; fill `before` and `after` with the versions that counted and count; name dirty weeks."""
+    """Apply rows in turn; fill `before` and `after` with the versions that counted and count; name dirty weeks.
+
+    Returns how many of these there are. Rows must be in range; withdrawn ones are cleared in place.
+    """
+    store, keys, table, free, touch_of, cursor = held
     touched = np.empty(arriving.size, np.int32)
     first = np.full(arriving.size, -1, np.int32)  # place in `seen` of the version from before the batch
     seen = np.empty_like(before)
@@ -166,61 +173,45 @@ class RecordStore:
     """The latest applied revision of each record; any order of the same revisions ends in the same state."""
 
     def __init__(self) -> None:
-        self._rows: LocatedArray = np.zeros(64, LOCATED)
-        self._rows["status"] = FREE
-        self._keys, self._table = new_table(self._rows.size)
-        self._free: Small = np.zeros(self._rows.size, np.int32)
-        self._touch_of: Small = np.full(self._rows.size, -1, np.int32)  # scratch of the kernel, -1 between batches
-        self._cursor: Ints = np.zeros(2, np.int64)  # rows ever used, free rows among them
+        rows: LocatedArray = np.zeros(64, LOCATED)
+        rows["status"] = FREE
+        self._held = _arrays(rows, np.zeros(0, np.int32), np.zeros(2, np.int64))
         self._dirty: set[int] = set()
 
     def __len__(self) -> int:
-        return int(self._cursor[0] - self._cursor[1])
+        return int(self._held.cursor[0] - self._held.cursor[1])
 
     def apply(self, rows: LocatedArray) -> Applied:
         """Apply a batch. Withdrawn rows keep no place and no event time but that of their own recording."""
-        if rows.dtype != LOCATED or rows.ndim != 1:
-            raise ValueError(f"located records must be a flat array of LOCATED rows, not {rows.dtype} {rows.shape}")
-        arriving = rows.copy()
-        if not _in_range(arriving):
-            raise ValueError(f"located records have a kind above {KINDS - 1} or a status above {_WITHDRAWN}")
-        self._reserve(arriving.size)
+        arriving = checked(rows)
+        held = self.reserve(arriving.size)
         outcome = np.empty(arriving.size, np.uint8)
-        before, after = np.empty_like(arriving), np.empty_like(arriving)
+        before, after = np.empty(arriving.size, LOCATED), np.empty(arriving.size, LOCATED)
         weeks = np.empty(2 * arriving.size, np.int64)
-        n_before, n_after, n_weeks = _apply(
-            arriving,
-            self._rows,
-            self._keys,
-            self._table,
-            self._free,
-            self._touch_of,
-            self._cursor,
-            outcome,
-            before,
-            after,
-            weeks,
-        )
-        changed = weeks[:n_weeks]
-        self._dirty.update((np.unique(changed) if n_weeks > 64 else changed).tolist())
+        n_before, n_after, n_weeks = apply_rows(arriving, held, outcome, before, after, weeks)
+        self.mark(weeks[:n_weeks])
         return Applied(outcome, before[:n_before], after[:n_after])
+
+    def mark(self, weeks: Ints) -> None:
+        """These weeks changed."""
+        self._dirty.update((np.unique(weeks) if weeks.size > 64 else weeks).tolist())
 
     def counted(self) -> LocatedArray:
         """A copy of the rows that count: not withdrawn, not gated."""
-        rows = self._rows[: self._cursor[0]]
+        rows = self._used()
         counting: LocatedArray = rows[(rows["status"] < _WITHDRAWN) & (rows["gate"] == _OPEN)]
         return counting
 
     def rows(self) -> LocatedArray:
         """A copy of all rows, withdrawn and gated ones too, sorted by record."""
-        rows = self._rows[: self._cursor[0]]
+        rows = self._used()
         held = rows[rows["status"] != FREE]
         by_record: LocatedArray = held[np.argsort(held["record"], kind="stable")]
         return by_record
 
     def dirty_weeks(self) -> dict[str, bytes]:
         """Packed rows of each ISO week that changed since the last call; empty bytes for a week without rows."""
-        rows = self._rows[: self._cursor[0]]
+        rows = self._used()
         weeks = week_numbers(rows["occurred"])
         held = rows["status"] != FREE
         packed = {}
@@ -242,7 +233,7 @@ class RecordStore:
                 stored[int(week)] = stored.get(int(week), 0) + int(n)
         if batches:
             self.apply(np.concatenate(batches))
-        held = self._rows[: self._cursor[0]]
+        held = self._used()
         held = held[held["status"] != FREE]
         found, counts = np.unique(week_numbers(held["occurred"]), return_counts=True)
         now = dict(zip(found.tolist(), counts.tolist(), strict=True))
@@ -250,7 +241,7 @@ class RecordStore:
 
     def prune(self, before: int) -> LocatedArray:
         """Forget the rows that occurred before a time (seconds); returns those of them that counted."""
-        rows = self._rows[: self._cursor[0]]
+        rows = self._used()
         old = (rows["status"] != FREE) & (rows["occurred"] < before)
         if not old.any():
             return np.empty(0, LOCATED)
@@ -259,30 +250,42 @@ class RecordStore:
         self._dirty.update(np.unique(week_numbers(gone["occurred"])).tolist())
         rows["status"][old] = FREE
         vacant = np.flatnonzero(rows["status"] == FREE).astype(np.int32)
-        self._free[: vacant.size] = vacant
-        self._cursor[1] = vacant.size
-        self._index(self._rows.size)
+        self._held = _arrays(self._held.rows, vacant, np.array([rows.size, vacant.size]))
         return counted
 
-    def _reserve(self, n: int) -> None:
-        """Room for `n` more rows, so that the kernel never has to grow anything."""
+    def reserve(self, n: int) -> Held:
+        """The arrays, with room for `n` more rows: a kernel never has to grow anything."""
+        held = self._held
         needed = len(self) + n
-        if needed <= self._rows.size:
-            return
-        capacity = self._rows.size
-        while capacity < needed:
-            capacity *= 2
-        grown = np.zeros(capacity, LOCATED)
-        grown["status"] = FREE
-        grown[: self._rows.size] = self._rows
-        free = np.zeros(capacity, np.int32)
-        free[: self._free.size] = self._free
-        self._rows, self._free, self._touch_of = grown, free, np.full(capacity, -1, np.int32)
-        self._index(capacity)
+        if needed > held.rows.size:
+            rows: LocatedArray = np.zeros(1 << (needed - 1).bit_length(), LOCATED)
+            rows["status"] = FREE
+            rows[: held.rows.size] = held.rows
+            held = self._held = _arrays(rows, held.free[: held.cursor[1]], held.cursor)
+        return held
 
-    def _index(self, capacity: int) -> None:
-        self._keys, self._table = new_table(capacity)
-        fill_records(self._keys, self._table, self._rows, int(self._cursor[0]), FREE)
+    def _used(self) -> LocatedArray:
+        rows: LocatedArray = self._held.rows[: self._held.cursor[0]]
+        return rows
+
+
+def _arrays(rows: LocatedArray, vacant: Small, cursor: Ints) -> Held:
+    """Arrays for these rows, indexed anew."""
+    keys, table = new_table(rows.size)
+    fill_records(keys, table, rows, int(cursor[0]), FREE)
+    free = np.zeros(rows.size, np.int32)
+    free[: vacant.size] = vacant
+    return Held(rows, keys, table, free, np.full(rows.size, -1, np.int32), cursor)
+
+
+def checked(rows: LocatedArray) -> LocatedArray:
+    """A copy of rows that may be applied. Raises ValueError where they are not located records in range."""
+    if rows.dtype != LOCATED or rows.ndim != 1:
+        raise ValueError(f"located records must be a flat array of LOCATED rows, not {rows.dtype} {rows.shape}")
+    copy: LocatedArray = rows.copy()
+    if not _in_range(copy):
+        raise ValueError(f"located records have a kind above {KINDS - 1} or a status above {_WITHDRAWN}")
+    return copy
 
 
 def week_numbers(occurred: NDArray[np.int64]) -> Ints:

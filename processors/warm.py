@@ -9,6 +9,7 @@ import numpy as np
 
 from processors.detector import Detector
 from processors.localtime import DAY_S
+from processors.runs import Steps
 from processors.tracking import Tracker
 from schemas.detection import DetectionSettings
 from schemas.located import LOCATED, LocatedArray, Status
@@ -35,8 +36,10 @@ def warm_up() -> None:
         change["status"] = Status.WITHDRAWN if n == 0 else Status.AMENDED
         change["ix"] += 40
         detector.apply(change)
-    look = detector.look(last + DAY_S)
-    detector.evaluate(0, 0, 1, _SETTINGS.spans_s[0], last + DAY_S)
+    for _ in detector.run(Steps(rows[:2], np.array([1, 2]), last + DAY_S + np.arange(2))):
+        pass
+    look = detector.look(last + DAY_S + 1)
+    detector.evaluate(0, 0, 1, _SETTINGS.spans_s[0], last + DAY_S + 1)
     Tracker().step(look.detections, look.as_of, 0.0, 0.0)
     other = Detector(_SETTINGS, ZoneInfo("UTC"))
     other.restore(detector.snapshot())

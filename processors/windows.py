@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
-from processors.arrays import COLUMNS, KINDS, Ints, Small
+from processors.arrays import COLUMNS, KINDS, Bytes, Floats, Ints, Small
 from processors.baseline import Baseline
 from processors.board import EPOCH_END, LIVE, LONG_AGO, NOW, Bar, clear, grown, new_board
 from processors.cells import ABSENT, CellIndex
@@ -14,9 +15,6 @@ from processors.exposure import HOUR, Rates, exposure
 from processors.incidents import Incidents
 from processors.kernels import (
     EPOCH_HOURS,
-    HOLD,
-    INSERT,
-    REMOVE,
     advance,
     describe,
     enough_for,
@@ -25,15 +23,20 @@ from processors.kernels import (
     revise,
     survey,
 )
-from processors.live import Change
+from processors.live import Live
 from processors.localtime import LocalHours
 from processors.masses import Masses
+from processors.records import Held
+from processors.runs import NEVER, Region, Steps, Terms, run_looks
 from schemas.detection import Detection, DetectionSettings
+from schemas.located import LocatedArray
 
 # Hours of expectation worked out beyond those needed now, so that this happens once in a while only.
 AHEAD_HOURS = 14 * 24
 # Counts up to which the least that is needed is worked out. A window that needs more is a candidate from here on.
 MOST_COUNTED = 1024
+# A record that goes can make two others begin an incident: one that it was near to, one that shared its reference.
+INCIDENTS_A_CHANGE = 2
 
 
 def new_bar(settings: DetectionSettings, floor: float, scored: tuple[bool, ...]) -> Bar:
@@ -51,6 +54,27 @@ def new_bar(settings: DetectionSettings, floor: float, scored: tuple[bool, ...])
     )
 
 
+class Looked(NamedTuple):
+    """One look of a run."""
+
+    as_of: int
+    rows: int
+    """Rows of the run that were applied before it."""
+    detections: list[Detection]
+
+
+class Run(NamedTuple):
+    """What a run of looks did; as `runs.Findings`."""
+
+    looks: list[Looked]
+    stopped: bool
+    outcome: Bytes
+    weeks: Ints
+    removed: LocatedArray
+    added: LocatedArray
+    first: int | None
+
+
 class WindowCounts:
     """Counts of all windows as of a moment that only moves forward, and their scores under a baseline.
 
@@ -62,7 +86,6 @@ class WindowCounts:
         self._local = local
         self.cells = CellIndex(settings.radii_cells)
         self._board = new_board(self.cells, settings.radii_cells, settings.spans_s, 256)
-        self._numbers: dict[tuple[int, int], int] = {}  # of the cells, for single ones
         self._exposed = np.zeros((len(settings.spans_s), COLUMNS))  # as of the last look
         self._baseline: Baseline | None = None
         self._masses: Masses | None = None
@@ -76,7 +99,7 @@ class WindowCounts:
 
     def rebuild(self, ix: Small, iy: Small, holders: Ints, found: Incidents) -> None:
         """Start again: cells with their counting records, and all incidents of the live period or later."""
-        cells, where = self._ensure(ix, iy), self._ensure(found.ix, found.iy)
+        cells, where = self.ensure(ix, iy), self.ensure(found.ix, found.iy)
         self._room(found.occurred.size)
         board = self._board  # only now: both may have replaced it by a larger one
         clear(board)
@@ -88,23 +111,10 @@ class WindowCounts:
         board.kind[:n] = found.kind[order]
         board.cursor[LIVE] = n
 
-    def change(self, holders: dict[tuple[int, int], int], changes: list[Change]) -> None:
-        """Records more (or fewer) in cells, and incidents that came or went."""
-        new = [cell for cell in holders if cell not in self._numbers]
-        if new:
-            ix, iy = np.array(new, np.int32).T
-            self._ensure(np.ascontiguousarray(ix), np.ascontiguousarray(iy))
-        rows = [(HOLD, self._numbers[cell], 0, step) for cell, step in holders.items() if step]
-        come = 0
-        for (kind, column, row), gone, more in changes:
-            number = self._numbers[column, row]
-            rows += [(REMOVE, number, kind, when) for when in gone]
-            rows += [(INSERT, number, kind, when) for when in more]
-            come += len(more)
-        if not rows:
-            return
-        self._room(come)
-        missing = revise(self._board, np.array(rows, np.int64))
+    def change(self, changes: Ints) -> None:
+        """Records more (or fewer) in cells, and incidents that came or went: rows of `LiveRecords.change`."""
+        self._room(INCIDENTS_A_CHANGE * changes.shape[0])
+        missing = revise(self._board, changes)
         if missing:
             raise RuntimeError(
                 f"{missing} live incidents to be removed were not there: counts no longer follow records"
@@ -121,7 +131,7 @@ class WindowCounts:
         else:
             if baseline is not self._baseline:
                 # Also those whose records were withdrawn since: their shares are still those of seen cells.
-                self._ensure(baseline.places.ix, baseline.places.iy)
+                self.ensure(baseline.places.ix, baseline.places.iy)
                 self._masses = Masses(baseline, self.cells)
                 self._masses.fill(np.arange(self.cells.size), self._board.mass)
             same = self._bar.floor == floor and tuple(self._bar.scored.tolist()) == baseline.scored
@@ -138,10 +148,7 @@ class WindowCounts:
         windows, _, self._exposed = look(self._board, self._bar, self.rates(as_of), self.cells.size, as_of)
         if not windows.size:
             return []
-        expected, scores = describe(self._board, self._bar, self._exposed, windows)
-        return [
-            self._detection(*found) for found in zip(windows.tolist(), expected.tolist(), scores.tolist(), strict=True)
-        ]
+        return self._detections(as_of, windows, *describe(self._board, self._bar, self._exposed, windows))
 
     def rates(self, as_of: int) -> Rates:
         """Expectations hour by hour for a look: all spans back, an epoch ahead."""
@@ -153,18 +160,46 @@ class WindowCounts:
             rates = self._rates = self._baseline.rates(self._local.hours(first, last + AHEAD_HOURS))
         return rates
 
+    def ahead(self, moments: Ints) -> int:
+        """How many of these coming looks the present rates reach for."""
+        if self._rates is None:
+            return 0
+        last = self._rates.first + self._rates.block.size
+        return int(np.searchsorted(moments // HOUR + EPOCH_HOURS + 1, last))
+
+    def run(self, held: Held, live: Live, steps: Steps, terms: Terms) -> Run:
+        """Do the looks of steps that `ahead` allows, with rows whose cells are known."""
+        assert self._rates is not None
+        self._room(INCIDENTS_A_CHANGE * steps.rows.size)
+        keys, table = self.cells.lookup
+        region = Region(held, live, self._board, self._bar, self._rates, keys, table, self.cells.size)
+        done = run_looks(region, steps, terms)
+        if done.missing:
+            raise RuntimeError(f"{done.missing} records or incidents to be removed were not there")
+        if done.looks:
+            self._exposed = done.exposed
+        looks, start = [], 0
+        ends = np.cumsum(done.found)
+        for as_of, rows, end in zip(steps.moments.tolist(), steps.ends.tolist(), ends.tolist(), strict=False):
+            part = slice(start, end)
+            found = (done.window[part], done.observed[part], done.expected[part], done.scores[part])
+            looks.append(Looked(as_of, rows, self._detections(as_of, *found) if end > start else []))
+            start = end
+        first = None if done.first == NEVER else done.first
+        return Run(looks, done.stopped, done.outcome, done.weeks, done.removed, done.added, first)
+
     def evaluate(self, ix: int, iy: int, radius_cells: int, span_s: int, as_of: int) -> Detection:
         """Observed and expected in any window of the settings' radii and spans, now."""
         if as_of != self.as_of:
             raise ValueError(f"a window can be evaluated as of the last look, {self.as_of}, not as of {as_of}")
         radius = self._settings.radii_cells.index(radius_cells)
         span = self._settings.spans_s.index(span_s)
-        cell = self._numbers.get((ix, iy), ABSENT)
+        cell = self.cells.find(ix, iy)
         if cell == ABSENT:
-            cell = int(self._ensure(np.array([ix], np.int32), np.array([iy], np.int32))[0])
+            cell = int(self.ensure(np.array([ix], np.int32), np.array([iy], np.int32))[0])
         window = (cell * len(self._settings.radii_cells) + radius) * len(self._settings.spans_s) + span
-        expected, scores = describe(self._board, self._bar, self._exposed, np.array([window]))
-        return self._detection(window, expected[0].tolist(), scores[0].tolist())
+        windows = np.array([window])
+        return self._detections(as_of, windows, *describe(self._board, self._bar, self._exposed, windows))[0]
 
     def expected_total(self, as_of: int, span_s: int) -> tuple[float, ...]:
         """Expected incidents of the whole region in (as_of - span, as_of], by kind."""
@@ -177,33 +212,44 @@ class WindowCounts:
         """Counts of every centre, [kind, radius, span], by cell; for tests and maps."""
         board = self._board
         return {
-            (int(board.ix[c]), int(board.iy[c])): board.counts[c].astype(np.int64)
+            (int(board.ix[c]), int(board.iy[c])): board.counts[c].swapaxes(1, 2).astype(np.int64)
             for c in range(self.cells.size)
             if board.holders[c] > 0
         }
 
-    def _detection(self, window: int, expected: list[float], scores: list[float]) -> Detection:
-        disc, span = divmod(window, len(self._settings.spans_s))
-        cell, radius = divmod(disc, len(self._settings.radii_cells))
-        board = self._board
-        return Detection(
-            int(board.ix[cell]),
-            int(board.iy[cell]),
-            self._settings.radii_cells[radius],
-            self._settings.spans_s[span],
-            self.as_of,
-            tuple(board.counts[cell, :, radius, span].tolist()),
-            tuple(expected),
-            sum(scores),
-            tuple(scores),
+    def _detections(
+        self, as_of: int, windows: Ints, observed: Ints, expected: Floats, scores: Floats
+    ) -> list[Detection]:
+        spans, radii = self._settings.spans_s, self._settings.radii_cells
+        cells = windows // (len(radii) * len(spans))
+        columns = zip(
+            self.cells.ix[cells].tolist(),
+            self.cells.iy[cells].tolist(),
+            windows.tolist(),
+            observed.tolist(),
+            expected.tolist(),
+            scores.tolist(),
+            strict=True,
         )
+        return [
+            Detection(
+                ix,
+                iy,
+                radii[window // len(spans) % len(radii)],
+                spans[window % len(spans)],
+                as_of,
+                tuple(counts),
+                tuple(means),
+                sum(parts),
+                tuple(parts),
+            )
+            for ix, iy, window, counts, means, parts in columns
+        ]
 
-    def _ensure(self, ix: Small, iy: Small) -> Ints:
+    def ensure(self, ix: Small, iy: Small) -> Ints:
         """Numbers of cells; new ones get their masses at once."""
         known, capacity = self.cells.size, self.cells.capacity
         index = self.cells.ensure(ix, iy)
-        for cell in range(known, self.cells.size):
-            self._numbers[int(self.cells.ix[cell]), int(self.cells.iy[cell])] = cell
         if self.cells.capacity != capacity:
             self._board = grown(self._board, self.cells, self._board.when.size)
         if self.cells.size > known:

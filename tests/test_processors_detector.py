@@ -13,6 +13,7 @@ from processors.detector import Detector, Look
 from processors.incidents import REFERENCE_REACH_S
 from processors.localtime import LocalHours
 from processors.masses import Masses
+from processors.runs import Steps
 from processors.tracking import Tracker
 from processors.warm import warm_up
 from schemas.detection import DAY_S, HOUR_S, Detection, DetectionSettings
@@ -198,6 +199,64 @@ def test_sizes_of_batches_change_nothing() -> None:
             other.apply(rows[rows["recorded_us"] <= as_of * 1_000_000])
             assert other.look(as_of) == expected
     assert one.calibration is not None
+
+
+class Counting(Detector):
+    """Counts what was not done in a run of looks."""
+
+    singly = 0
+
+    def look(self, as_of: int) -> Look:
+        self.singly += 1
+        return super().look(as_of)
+
+
+def steps_of(parts: list[tuple[int, LocatedArray]]) -> Steps:
+    ends = np.cumsum([rows.size for _, rows in parts])
+    return Steps(np.concatenate([rows for _, rows in parts]), ends, np.array([as_of for as_of, _ in parts]))
+
+
+def test_many_looks_in_one_go_are_the_same_looks() -> None:
+    rng = np.random.default_rng(3)
+    rows = stream(8, 90)
+    # Old records that come in heaps: the baseline is fitted again before its time.
+    heap = history(rng, 60, 12.0, first_record=90_000)
+    heap["recorded_us"] = (MONDAY + 70 * DAY_S) * 1_000_000 + np.sort(
+        rng.integers(0, 10 * DAY_S, heap.size)
+    ) * 1_000_000
+    rows = np.concatenate([rows, heap])
+    parts = quarters(rows[np.argsort(rows["recorded_us"], kind="stable")])
+    one, many = Detector(SMALL, CHICAGO), Counting(SMALL, CHICAGO)
+    n = 0
+    while n < len(parts):
+        some = parts[n : n + int(rng.choice([1, 7, 400]))]
+        for (as_of, new), step in zip(some, many.run(steps_of(some)), strict=True):
+            applied = one.apply(new)
+            assert step.outcome.tolist() == applied.outcome.tolist()
+            assert step.removed.tobytes() == applied.removed.tobytes()
+            assert step.look == one.look(as_of)
+        assert many.snapshot() == one.snapshot()
+        assert_same_windows(one, many)
+        n += len(some)
+    assert 40 < many.singly < 0.8 * len(parts)  # both ways were taken, often
+
+
+@given(changes(), st.integers(1, 4))
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_many_looks_in_one_go_bear_any_records(saved, steps, size: int) -> None:
+    one, many = restored(saved), restored(saved)
+    as_of, parts = NOW, []
+    for ahead, rows in steps:
+        as_of += ahead
+        parts.append((as_of, rows))
+    found = [step for n in range(0, len(parts), size) for step in many.run(steps_of(parts[n : n + size]))]
+    for (moment, rows), step in zip(parts, found, strict=True):
+        applied = one.apply(rows)
+        assert step.outcome.tolist() == applied.outcome.tolist()
+        assert step.removed.tobytes() == applied.removed.tobytes()
+        assert step.look == one.look(moment)
+    assert many.snapshot() == one.snapshot()
+    assert_same_windows(one, many)
 
 
 def test_a_planted_hotspot_is_found_where_it_is(past: LocatedArray) -> None:

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processors.cells import ABSENT, CellIndex, disc_offsets
-from processors.incidents import REFERENCE_REACH_S, incidents, start_times
+from processors.incidents import REFERENCE_REACH_S, incidents
+from processors.live import HOLD, INSERT, REMOVE, LiveRecords
 from processors.localtime import BLOCK_OF_HOUR, LocalHours
 from processors.lookup import cell_key, new_table, slot_of
 from tests import naive
@@ -45,10 +46,45 @@ def test_incidents_are_those_of_a_walk_through_time(rows, merge_s: int) -> None:
     found = incidents(rows, merge_s)
     listed = list(zip(*(column.tolist() for column in found), strict=True))
     assert listed == naive.incidents(rows, merge_s, REFERENCE_REACH_S)
-    for kind, ix, iy in {row[:3] for row in listed}:
-        mine = rows[(rows["kind"] == kind) & (rows["ix"] == ix) & (rows["iy"] == iy)]
-        records = sorted(zip(*(mine[c].tolist() for c in ("occurred", "record", "incident")), strict=True))
-        assert start_times(records, merge_s) == [row[3] for row in listed if row[:3] == (kind, ix, iy)]
+
+
+@given(
+    crowded(), st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8), st.integers(0, 3))), st.sampled_from([0, HOUR])
+)
+@settings(max_examples=200, deadline=None)
+def test_live_incidents_follow_records_that_come_and_go(rows, steps, merge_s: int) -> None:
+    rows["ix"] = np.sign(rows["ix"])  # by number: no cell lies far out here
+    rows["iy"] = np.sign(rows["iy"])
+    live = LiveRecords(merge_s)
+    horizon = MONDAY - 9 * 86_400
+    there, waiting, found, held = rows[:0], list(range(rows.size)), set(), np.zeros(4, np.int64)
+    for coming, going, days in steps:
+        horizon += days * 86_400
+        gone, there = there[:going], there[going:]
+        come = rows[waiting[:coming]] if waiting else rows[:0]
+        waiting = waiting[coming:]
+        there = np.concatenate([there, come])
+        cells = np.concatenate([(part["ix"].astype(np.int64) + 1) * 2 + part["iy"] for part in (gone, come)])
+        for what, cell, kind, value in live.change(gone, come, cells, horizon).tolist():
+            if what == HOLD:
+                held[cell] += value
+            elif what == REMOVE:
+                found.remove((kind, cell, value))
+            else:
+                assert what == INSERT
+                assert (kind, cell, value) not in found
+                found.add((kind, cell, value))
+        expected = naive.incidents(there, merge_s, REFERENCE_REACH_S)
+        assert {incident for incident in found if incident[2] > horizon} == {
+            (kind, (ix + 1) * 2 + iy, when) for kind, ix, iy, when in expected if when > horizon
+        }
+        assert held.tolist() == np.bincount((there["ix"].astype(np.int64) + 1) * 2 + there["iy"], minlength=4).tolist()
+
+
+def test_a_live_record_that_is_not_there_cannot_go() -> None:
+    row = located(occurred=MONDAY)
+    with pytest.raises(RuntimeError, match="1 live records to be removed were not there"):
+        LiveRecords(HOUR).change(row, row[:0], np.array([0]), MONDAY - HOUR)
 
 
 @given(crowded(), st.randoms(use_true_random=False))

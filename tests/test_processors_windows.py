@@ -16,7 +16,7 @@ from processors.board import LISTED
 from processors.exposure import exposure
 from processors.incidents import Incidents, incidents
 from processors.kernels import EPOCH_HOURS, discs_touch, enough_for, surprise
-from processors.live import Change
+from processors.live import HOLD, INSERT, REMOVE
 from processors.localtime import LocalHours
 from processors.windows import MOST_COUNTED, WindowCounts
 from schemas.detection import DAY_S, HOUR_S, DetectionSettings
@@ -26,6 +26,13 @@ from tests.builders_processors import MONDAY, SMALL, history
 LONDON = LocalHours(ZoneInfo("Europe/London"))
 SPANS = tuple(hours * HOUR_S for hours in (2, 5, 12))
 TIGHT = DetectionSettings(radii_cells=(0, 1, 3), spans_s=SPANS)
+
+
+def change(windows: WindowCounts, what: int, incident: naive.Incident, records: int) -> None:
+    """Have an incident come or go, and its cell hold so many records more."""
+    kind, ix, iy, when = incident
+    cell = int(windows.ensure(np.array([ix]), np.array([iy]))[0])
+    windows.change(np.array([(HOLD, cell, 0, records), (what, cell, kind, when)]))
 
 
 @pytest.fixture(scope="module")
@@ -61,13 +68,9 @@ def test_counts_follow_incidents_that_come_and_go(steps) -> None:
             windows.look(now)
         elif what == "come":
             there.append((kind, ix, iy, when))
-            windows.change({(ix, iy): 1}, [Change((kind, ix, iy), [], [when])])
+            change(windows, INSERT, (kind, ix, iy, when), 1)
         elif there:
-            gone = there.pop(hours % len(there))
-            if gone[3] > now - SPANS[-1]:
-                windows.change({gone[1:3]: -1}, [Change(gone[:3], [gone[3]], [])])
-            else:
-                windows.change({gone[1:3]: -1}, [])
+            change(windows, REMOVE, there.pop(hours % len(there)), -1)
     counts = windows.counts()
     assert counts.keys() == {incident[1:3] for incident in there}
     for (ix, iy), found in counts.items():
@@ -93,7 +96,7 @@ def test_a_window_holds_its_newest_moment_and_not_its_oldest(age_s: int) -> None
     # span 5 h   (now-5h ................. now]
     windows = WindowCounts(TIGHT, LONDON)
     windows.look(MONDAY - age_s)
-    windows.change({(0, 0): 1}, [Change((1, 0, 0), [], [MONDAY - age_s])])
+    change(windows, INSERT, (1, 0, 0, MONDAY - age_s), 1)
     windows.look(MONDAY)
     assert windows.counts()[0, 0][1, 0].tolist() == [int(age_s < span) for span in SPANS]
 
@@ -101,17 +104,17 @@ def test_a_window_holds_its_newest_moment_and_not_its_oldest(age_s: int) -> None
 def test_a_cell_that_appears_later_counts_what_was_there_before() -> None:
     windows = WindowCounts(TIGHT, LONDON)
     windows.look(MONDAY)
-    windows.change({(0, 0): 1}, [Change((1, 0, 0), [], [MONDAY - HOUR_S])])
-    windows.change({(2, 1): 1}, [])
+    change(windows, INSERT, (1, 0, 0, MONDAY - HOUR_S), 1)
+    change(windows, INSERT, (1, 2, 1, MONDAY - DAY_S), 1)  # too long ago to be counted
     assert windows.counts()[2, 1][1].tolist() == [[0, 0, 0], [0, 0, 0], [1, 1, 1]]
 
 
 def test_removing_what_is_not_there_is_an_error() -> None:
     windows = WindowCounts(TIGHT, LONDON)
     windows.look(MONDAY)
-    windows.change({(0, 0): 1}, [Change((1, 0, 0), [], [MONDAY])])
+    change(windows, INSERT, (1, 0, 0, MONDAY), 1)
     with pytest.raises(RuntimeError, match="no longer follow"):
-        windows.change({(0, 0): 0}, [Change((0, 0, 0), [MONDAY], [])])
+        change(windows, REMOVE, (0, 0, 0, MONDAY), 0)
 
 
 @pytest.mark.parametrize("floor", [0.5, 4.0, 12.0])
@@ -137,7 +140,7 @@ def test_no_window_below_its_needed_count_can_reach_the_floor(fitted: Baseline, 
                 for r in range(3):
                     for s in range(3):
                         mu = float(board.mass[cell, r, 4 * k : 4 * k + 4] @ exposed[s, 4 * k : 4 * k + 4])
-                        need = int(board.need[cell, k, r, s])
+                        need = int(board.need[cell, k, s, r])
                         assert naive.surprise(need - 1, mu) < floor / kinds
                         sharp += naive.surprise(need + 1, mu) >= floor / kinds
     assert sharp > 0  # the bound is not empty
@@ -145,7 +148,7 @@ def test_no_window_below_its_needed_count_can_reach_the_floor(fitted: Baseline, 
     for cell in range(windows.cells.size):
         for r in range(3):
             for s in range(3):
-                if (board.counts[cell, :, r, s] >= board.need[cell, :, r, s]).any():
+                if (board.counts[cell, :, s, r] >= board.need[cell, :, s, r]).any():
                     assert (cell * 3 + r) * 3 + s in listed
 
 

@@ -24,8 +24,13 @@ def row(record: int, at_s: float, revision: int = 1) -> LocatedArray:
     return located(record=record, revision=revision, recorded_us=round(at_s * MICRO))
 
 
+def stepped(schedule: ReplaySchedule) -> list[tuple[int, LocatedArray]]:
+    steps = schedule.due(10_000)
+    return [(int(as_of), steps.part(n, n + 1).rows) for n, as_of in enumerate(steps.moments)]
+
+
 def looks(schedule: ReplaySchedule) -> Looks:
-    return [(as_of, rows["record"].tolist()) for as_of, rows in schedule.due(10_000)]
+    return [(as_of, rows["record"].tolist()) for as_of, rows in stepped(schedule)]
 
 
 def offer(schedule: ReplaySchedule, source: Input, *rows: LocatedArray, until_s: float | None = None) -> Looks:
@@ -114,7 +119,7 @@ def test_rows_of_a_look_are_in_order_of_record_time_record_and_revision() -> Non
     schedule = ReplaySchedule(frozenset({A}), QUARTER)
     offered = [row(7, 300), row(2, 100, revision=2), row(2, 100, revision=1), row(1, 100), row(3, 100.000001)]
     schedule.offer(joined(offered), A, 2000 * MICRO)
-    ((_, found),) = schedule.due(10_000)
+    ((_, found),) = stepped(schedule)
     order = [(1, 1), (2, 1), (2, 2), (3, 1), (7, 1)]
     assert list(zip(found["record"].tolist(), found["revision"].tolist(), strict=True)) == order
 
@@ -189,14 +194,14 @@ def run(history: Histories, steps: Sequence[tuple[Input, int]], restart: frozens
         place[source] += len(rows)
         seen = history[source]["recorded_us"][: place[source]]
         schedule.offer(rows, source, int(seen.max()) if len(seen) else 0)
-        found += [(at, known.tobytes()) for at, known in schedule.due(10_000)]
+        found += [(at, known.tobytes()) for at, known in stepped(schedule)]
         if number in restart:
             state = schedule.state()
             schedule = ReplaySchedule(frozenset(history), QUARTER)
             schedule.restore(*state)
     for source, rows in history.items():
         schedule.offer(rows[place[source] :], source, 10**6 * MICRO)
-    return found + [(at, known.tobytes()) for at, known in schedule.due(10_000)]
+    return found + [(at, known.tobytes()) for at, known in stepped(schedule)]
 
 
 @given(histories(), STEPS, st.frozensets(st.integers(0, 19)))
