@@ -115,8 +115,9 @@ class EmbeddedRedis:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop serving."""
-        self._server.shutdown()
+        """Stop serving, if it began to."""
+        if self._thread.is_alive():  # shutting down what never served would wait for ever
+            self._server.shutdown()
         self._server.server_close()
 
 
@@ -128,12 +129,19 @@ class EmbeddedServers:
         self.redis = EmbeddedRedis()
 
     def __enter__(self) -> EmbeddedServers:
-        self.broker.start()
-        self.redis.start()
+        try:
+            self.broker.start()
+            self.redis.start()
+        except BaseException:
+            self._stop()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
         self.redis.stop()
         self.broker.stop()

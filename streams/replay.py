@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -21,6 +22,8 @@ from streams.app import Worker
 from streams.incident_file import SourceMessage
 from streams.publish import Publisher
 from streams.topics import Topics, create_topics, delete_topics
+
+log = logging.getLogger(__name__)
 
 #: A heartbeat a week of record time keeps partitions without records from holding up the watermark.
 HEARTBEAT_EVERY = timedelta(days=7)
@@ -95,7 +98,9 @@ async def replay(
     finally:
         await worker.stop()
     alerts = await loop.run_in_executor(None, lambda: read_alerts(settings))
-    await loop.run_in_executor(None, lambda: delete_topics(settings))
+    left = await loop.run_in_executor(None, lambda: delete_topics(settings))
+    if left:
+        log.warning("These topics of the replay could not be deleted: %s", ", ".join(left))
     summary = summarise(worker, len(messages), alerts, seconds)
     _write(out, alerts, summary)
     return summary

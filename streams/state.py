@@ -37,7 +37,10 @@ class RegionState:
         self._table = table
 
     def load(self, region: str) -> Saved:
-        """Everything that was saved of a region, as of its last whole batch."""
+        """Everything that was saved of a region, as of its last whole batch.
+
+        What a crash kept from being written after the journal is written now: the next batch has a journal of its own.
+        """
         prefix = region.encode() + _SEPARATOR
         parts = {
             key[len(prefix) :].decode(): bytes(value)
@@ -45,7 +48,10 @@ class RegionState:
             if key.startswith(prefix) and value
         }
         if JOURNAL in parts:
-            parts.update(msgpack.unpackb(parts.pop(JOURNAL)))
+            for name, part in sorted(msgpack.unpackb(parts.pop(JOURNAL)).items()):
+                if parts.get(name, b"") != part:
+                    self._put(region, name, part)
+                    parts[name] = part
         outbox = parts.pop(OUTBOX, b"")
         offset = parts.pop(OFFSET, b"")
         return Saved(

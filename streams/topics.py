@@ -112,12 +112,12 @@ def create_topics(settings: Settings, *, timeout_s: float = 30.0) -> None:
                 raise
 
 
-def delete_topics(settings: Settings, *, timeout_s: float = 30.0) -> None:
-    """Delete every topic of this prefix's table; for replays, whose topics are their own."""
+def delete_topics(settings: Settings, *, timeout_s: float = 30.0) -> list[str]:
+    """Delete every topic of this prefix's table; for replays, whose topics are their own. Returns those left behind."""
     admin = AdminClient({"bootstrap.servers": settings.bootstrap})
     names = [topic.topic for topic in topic_table(Topics(settings.prefix), settings)]
-    for future in admin.delete_topics(names, operation_timeout=timeout_s).values():
-        future.exception(timeout=timeout_s)
+    deleted = admin.delete_topics(names, operation_timeout=timeout_s)
+    return [name for name, future in deleted.items() if future.exception(timeout=timeout_s) is not None]
 
 
 def partition_counts(settings: Settings, *, timeout_s: float = 30.0) -> dict[str, int]:

@@ -14,7 +14,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from schemas.base import Clock, utc_now
 from schemas.deadletter import DeadLetter
-from schemas.region import RegionFile, load_region
+from schemas.region import RegionFile
 from schemas.settings import Settings
 from streams.app import Worker
 from streams.embedded import EMBEDDED_SETTINGS
@@ -54,11 +54,6 @@ class Letter:
     headers: DeadLetter
     key: bytes | None
     value: bytes
-
-
-def hampshire() -> RegionFile:
-    """The region of most tests."""
-    return load_region(HAMPSHIRE)
 
 
 @asynccontextmanager

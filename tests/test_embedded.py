@@ -126,3 +126,7 @@ def test_a_client_that_stays_connected_does_not_keep_the_program_alive() -> None
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+
+
+def test_a_redis_that_never_served_stops_at_once() -> None:
+    EmbeddedRedis().stop()

@@ -15,7 +15,7 @@ from alerts.schedule import ReplaySchedule
 from schemas.alert import Alert, AlertReason, EpisodeState
 from schemas.detection import DAY_S, HOUR_S, DetectionSettings
 from schemas.located import LOCATED, Kind, LocatedArray, Status
-from tests.running import hampshire
+from tests.builders import hampshire
 
 GOLDEN = Path(__file__).parent / "golden" / "alert.json"
 START = int(datetime(2025, 1, 6, tzinfo=UTC).timestamp())
@@ -76,14 +76,35 @@ def quiet_parts() -> dict[str, bytes]:
     return monitor.snapshot()
 
 
+class Listening(RegionMonitor):
+    """Remembers what was told."""
+
+    told: list[Alert]
+
+    def look(self, as_of: int) -> LookOutcome:
+        outcome = super().look(as_of)
+        self.told.extend(outcome.alerts)
+        return outcome
+
+
 @pytest.fixture
 def monitor(quiet_parts: dict[str, bytes]) -> Iterator[RegionMonitor]:
-    """A calibrated region; afterwards no alert may have contradicted an earlier one."""
-    restored = RegionMonitor(hampshire(), SETTINGS)
-    restored.restore(quiet_parts)
-    yield restored
-    numbers = [episode.revision for episode in restored.episodes.values()]
-    assert all(number >= 1 for number in numbers)
+    """A calibrated region; afterwards each episode's alerts must tell one story."""
+    listening = Listening(hampshire(), SETTINGS)
+    listening.told = []
+    listening.restore(quiet_parts)
+    yield listening
+    stories: dict[str, list[Alert]] = {}
+    for alert in listening.told:
+        stories.setdefault(alert.episode_id, []).append(alert)
+    ends = (EpisodeState.CLOSED, EpisodeState.RETRACTED)
+    for story in stories.values():
+        assert [alert.revision for alert in story] == list(range(1, len(story) + 1))
+        assert [alert.reason is AlertReason.OPENED for alert in story] == [True] + [False] * (len(story) - 1)
+        assert all(alert.state not in ends for alert in story[:-1])
+        assert all(alert.opened_at == story[0].as_of <= alert.as_of for alert in story)
+    still_open = {story[-1].episode_id for story in stories.values() if story[-1].state not in ends}
+    assert {episode.episode_id for episode in listening.episodes.values()} == still_open
 
 
 def only(outcome: LookOutcome) -> Alert:

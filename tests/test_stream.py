@@ -20,12 +20,12 @@ from schemas.located import Kind
 from schemas.reasons import RejectReason
 from schemas.settings import Settings
 from streams.topics import Topics
+from tests.builders import hampshire
 from tests.running import (
     HAMPSHIRE,
     ROOT,
     Installation,
     dead_letters,
-    hampshire,
     publish,
     read_topic,
     running_worker,
