@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench.replay import replay_records_per_second
+from bench.scan import CASES, scan_seconds
 from bench.source import BenchDataMissingError
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -28,6 +29,7 @@ class Figure:
 
 FIGURES: dict[str, Callable[[int], Figure]] = {
     "replay_records_per_second": lambda runs: Figure(*replay_records_per_second(runs)),
+    **{f"scan_{case}_seconds": lambda runs, case=case: Figure(*scan_seconds(case, runs)) for case in CASES},  # type: ignore[misc]
 }
 
 

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 
 import click
-from confluent_kafka import KafkaException
 
-from cli.contracts import contracts
-from cli.demo import demo
-from cli.replay import replay
-from cli.simulate import simulate
-from cli.worker import worker
-from schemas.region import RegionFileError
-from schemas.settings import SettingError
-from simulation.geography import GeographyError
-from streams.embedded import EmbeddedServerError
-from streams.health import ListenError
-from streams.incident_file import IncidentFileError
-from streams.replay import ReplayError
+from schemas.base import ToldError
 
-#: What a user can mend: told in one sentence, without a traceback.
-TOLD = (RegionFileError, SettingError, IncidentFileError, EmbeddedServerError, GeographyError, ListenError, ReplayError)
+#: Commands by name; each is the function of its name in the module of its name.
+COMMANDS = ("demo", "replay", "scan", "simulate", "worker", "contracts")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class OnDemand(click.Group):
+    """Imports a command when it is asked for: a scan need not wait for what a worker needs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, in the order in which help shows them."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a name, or None."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"cli.{cmd_name}"), cmd_name)
+        return command
+
+
+@click.group(cls=OnDemand, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="hotspot-monitor")
 def hotspot() -> None:
     """Tell a Violence Reduction Partnership where violence is emerging.
@@ -33,12 +37,9 @@ def hotspot() -> None:
     Examples:
       hotspot demo                          the whole system on this machine, with simulated records
       hotspot replay FILE --region regions/chicago.toml --embedded --out out/
+      hotspot scan job.prm --out out.json   a scan statistic, as SaTScan is asked for it
       hotspot worker                        the agents against configured servers
     """
-
-
-for command in (demo, replay, simulate, worker, contracts):
-    hotspot.add_command(command)
 
 
 def main() -> None:
@@ -50,9 +51,17 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(2)
-    except TOLD as error:
+    except ToldError as error:
         click.echo(str(error), err=True)
         sys.exit(2)
-    except KafkaException as error:
+    except Exception as error:
+        if not _of_kafka(error):
+            raise
         click.echo(f"Kafka does not answer as it should: {error.args[0]}.", err=True)
         sys.exit(2)
+
+
+def _of_kafka(error: Exception) -> bool:
+    """Whether the Kafka client raised it; where the client was not imported, it did not."""
+    client = sys.modules.get("confluent_kafka")
+    return client is not None and isinstance(error, client.KafkaException)

@@ -12,6 +12,10 @@ from pydantic_core import PydanticCustomError
 Clock = Callable[[], datetime]
 
 
+class ToldError(Exception):
+    """What a user can mend: commands tell it in its one sentence, without a traceback."""
+
+
 def utc_now() -> datetime:
     """The wall clock. Called at entry points only; everywhere else time is an argument."""
     return datetime.now(UTC)

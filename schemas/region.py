@@ -11,13 +11,13 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
-from schemas.base import Contract
+from schemas.base import Contract, ToldError
 from schemas.located import KIND_NAMES, Kind
 
 SourceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$")]
 
 
-class RegionFileError(ValueError):
+class RegionFileError(ToldError, ValueError):
     """A region file that cannot be used; the message is one sentence for its author."""
 
 

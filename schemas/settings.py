@@ -9,11 +9,12 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
+from schemas.base import ToldError
 from schemas.detection import DetectionSettings
 from schemas.region import first_sentence
 
 
-class SettingError(ValueError):
+class SettingError(ToldError, ValueError):
     """A setting that cannot be used; the message is one sentence for operations staff."""
 
 

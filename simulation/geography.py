@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 
+from schemas.base import ToldError
 from schemas.region import RegionFile
 
 FloatArray = NDArray[np.float64]
@@ -33,7 +34,7 @@ SYNTHETIC_POINTS = 6_000
 SYNTHETIC_OUTSKIRTS = 0.3  # part of the points spread evenly over the bounds
 
 
-class GeographyError(RuntimeError):
+class GeographyError(ToldError, RuntimeError):
     """Places of a region that cannot be had; the message is one plain sentence."""
 
 

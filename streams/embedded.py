@@ -18,13 +18,15 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from fakeredis import TcpFakeServer
 
+from schemas.base import ToldError
+
 #: Settings of a worker on the embedded broker. It holds a joining group for half its session timeout, and nobody else
 #: joins. It reports the end of a partition as if each batch held one record, so each is made to hold one: recovery and
 #: readers rely on that end. And it holds a fetch for the whole wait, also when something comes meanwhile.
 EMBEDDED_SETTINGS = {"session_timeout_s": 4, "producer_batch_bytes": 1, "fetch_wait_ms": 100}
 
 
-class EmbeddedServerError(RuntimeError):
+class EmbeddedServerError(ToldError, RuntimeError):
     """An embedded server that does not start; the message says what it printed."""
 
 

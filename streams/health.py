@@ -9,11 +9,12 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from redis.exceptions import RedisError
 
 from schemas.alert import Alert
+from schemas.base import ToldError
 from streams.metrics import Metrics
 from streams.page import episodes_page
 
 
-class ListenError(RuntimeError):
+class ListenError(ToldError, RuntimeError):
     """An address that cannot be listened on; the message is one sentence for operations staff."""
 
 

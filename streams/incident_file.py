@@ -13,6 +13,7 @@ from typing import IO, Any
 
 import pydantic_core
 
+from schemas.base import ToldError
 from schemas.located import Kind
 from schemas.region import RegionFile, Source
 
@@ -25,7 +26,7 @@ UNREADABLE = datetime(1970, 1, 1, tzinfo=UTC)
 _EVENT_TYPES = {Kind.ED: "hotspot.ed.attendance", Kind.POLICE: "hotspot.police.incident"}
 
 
-class IncidentFileError(ValueError):
+class IncidentFileError(ToldError, ValueError):
     """An incident file that cannot be used; the message is one sentence for its author."""
 
 

@@ -15,7 +15,7 @@ from statistics import median
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from schemas.alert import AlertEvent
-from schemas.base import utc_now
+from schemas.base import ToldError, utc_now
 from schemas.region import RegionFile
 from schemas.settings import Settings
 from streams.app import Worker
@@ -31,7 +31,7 @@ HEARTBEAT_EVERY = timedelta(days=7)
 STALL_S = 120.0
 
 
-class ReplayError(RuntimeError):
+class ReplayError(ToldError, RuntimeError):
     """A replay that did not come to its end."""
 
 

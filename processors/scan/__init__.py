@@ -1,0 +1,1 @@
+"""Scan statistics that others can check: prospective and retrospective, permutation and Poisson."""

@@ -1,0 +1,44 @@
+"""Compiles the kernels of a scan, or loads them from the cache, so that its time is that of the scan alone."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import numpy as np
+
+from processors.scan.inputs import CaseRows, Places, PopulationRows, ScanInput
+from processors.scan.run import run_scan
+from schemas.scan import ScanJob
+
+_START, _END = date(2024, 1, 1), date(2024, 1, 20)
+_PLACES = 3
+
+
+def warm_up(job: ScanJob) -> None:
+    """Run a scan of the same kind over three places and twenty days.
+
+    Twice: with a population that stays and with one that changes, for these take different ways through the kernels.
+    """
+    small = ScanJob(
+        model=job.model,
+        prospective=job.prospective,
+        spherical=job.spherical,
+        start=_START,
+        end=_END,
+        max_time=5,
+        replications=2,
+    )
+    none = np.zeros(_PLACES, np.int64)
+    at = np.arange(float(_PLACES))
+    days = np.array([_START.toordinal(), _START.toordinal(), _END.toordinal()])
+    # Two cases together at the end, and more before elsewhere: a cluster, so that replications follow.
+    cases = CaseRows(np.array([0, 2, 1]), days, none + 2, none)
+    places = Places(tuple(str(place) for place in range(_PLACES)), at, at)
+    years, rows = np.repeat([2024, 2025], _PLACES), np.tile(np.arange(_PLACES), 2)
+    nothing = np.zeros(rows.size, np.int64)
+    for change in (0.0, 1.0):
+        persons = np.concatenate([at + 1.0, at + 1.0 + change * at**2])
+        population = PopulationRows(rows, years, nothing, nothing, persons, nothing)
+        found = run_scan(small, ScanInput(places, cases, population, 1))
+        if not found.replications:
+            raise RuntimeError("the cases made up for warming up form no cluster, so not every kernel was compiled")
