@@ -47,8 +47,8 @@ def scan_seconds(case: str, runs: int) -> tuple[float, str, list[float], str, st
     theirs = float(answers["modes"]["standard_mc"]["timing"]["wall_s_median"])
     limit = (
         f"limited by the processor; SaTScan 10.3.2 was timed at {theirs:.2f} s on a machine of this kind, "
-        f"{theirs / median(seconds):.1f} times as long as the scan here, and {theirs / median(whole):.1f} times as long as "
-        f"the whole command ({median(whole):.2f} s)"
+        f"{theirs / median(seconds):.1f} times as long as the scan here, and {theirs / median(whole):.1f} times as "
+        f"long as the whole command ({median(whole):.2f} s)"
     )
     shown = f"cd $HOTSPOT_REFERENCE/{case} && hotspot scan {' '.join(arguments)} --out RESULT.json"
     return round(median(seconds), 4), "s", seconds, shown, limit

@@ -120,7 +120,7 @@ def scan(
             f"{_counted(data.unknown_place, 'line')} with an unknown location.",
             err=True,
         )
-    warm_up(job)
+    warm_up(job, data.given)
     with _bar(job.replications) as progress:
         result = run_scan(job, data.given, progress)
     write_json(result, out)
