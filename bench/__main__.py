@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from bench.detector import UNITS, detector_figure
 from bench.replay import replay_records_per_second
 from bench.scan import CASES, scan_seconds
 from bench.source import BenchDataMissingError
@@ -29,6 +30,7 @@ class Figure:
 
 FIGURES: dict[str, Callable[[int], Figure]] = {
     "replay_records_per_second": lambda runs: Figure(*replay_records_per_second(runs)),
+    **{name: lambda runs, name=name: Figure(*detector_figure(name, runs)) for name in UNITS},  # type: ignore[misc]
     **{f"scan_{case}_seconds": lambda runs, case=case: Figure(*scan_seconds(case, runs)) for case in CASES},  # type: ignore[misc]
 }
 

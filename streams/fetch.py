@@ -63,20 +63,31 @@ class FetchConsumer(Consumer):
         # same offset handed out again after a rebalance.
         self._handed_out: dict[TP, dict[int, ConsumerMessage]] = defaultdict(dict)
         self._committable: dict[TP, int] = {}
+        # At the end of a recovery Faust lets partitions go, seeks, and then empties all queues: what came in between
+        # would be lost. So nothing is handed out from a rebalance until the flow is resumed after the seek.
+        self._held_back = True
+        self._sought = False
+        self._releases = 0
+        self._dropped = False
 
     def _new_consumer_thread(self) -> FetchConsumerThread:
         return FetchConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109  # Faust's own signature
         """Yield one message a fetch for fetch topics, one a record for others."""
+        if self._dropped and not self._held_back:
+            self._dropped = False
+            await self._start_over()
+        releases = self._releases
         records, active = await self._wait_next_records(timeout)
         generation = self.app.consumer_generation_id
         if records is None or self.should_stop:
             return
         if not self.flow_active:
             # What was fetched while the flow stood still is dropped; go back to what was committed.
-            await self.perform_seek()
+            await self._start_over()
             return
+        too_early = self._held_back or self._releases != releases
         for tp, batch in records.items():
             if not self.flow_active or self.app.consumer_generation_id != generation:
                 return  # a rebalance: the position is set again from the committed offsets
@@ -85,7 +96,9 @@ class FetchConsumer(Consumer):
             self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
             if tp.topic in self.fetch_topics:
                 read = self._read_offset[tp]
-                if read is None or batch[-1].offset >= read:
+                if too_early:
+                    self._dropped = True  # and fetched again from what was committed
+                elif read is None or batch[-1].offset >= read:
                     yield tp, self._hand_out(tp, batch)
             else:
                 for record in batch:
@@ -133,16 +146,28 @@ class FetchConsumer(Consumer):
         return offset
 
     async def perform_seek(self) -> None:
-        """Go back to what is committed, as Faust does at the end of each recovery.
+        """Go back to what is committed, as Faust does at the end of each recovery."""
+        await self._start_over()
+        self._sought = True
 
-        Faust lets partitions go before it seeks, and may drop what it had just handed out; all of it comes again, so
-        the queues start anew. What an agent has in hand meanwhile is done twice, which applying it must bear.
+    async def _start_over(self) -> None:
+        """All that is not committed comes again, so the queues start anew.
+
+        What an agent has in hand meanwhile is done twice, which applying it must bear.
         """
         await super().perform_seek()
         self._handed_out.clear()
 
+    def resume_flow(self) -> None:
+        """Go on; after a rebalance Faust calls this last, when queues are emptied and partitions sought."""
+        super().resume_flow()
+        if self._held_back and self._sought:
+            self._held_back = False
+            self._releases += 1
+
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Forget partitions that are gone; their next owner reads from the committed offset."""
+        self._held_back, self._sought = True, False
         await super().on_partitions_revoked(revoked)
         for tp in revoked:
             self._handed_out.pop(tp, None)

@@ -117,3 +117,44 @@ async def test_a_message_is_acknowledged_once(consumer: FetchConsumer) -> None:
     message = fetch(consumer, 0, 9)
     assert consumer.ack(message)
     assert not consumer.ack(message)
+
+
+async def test_nothing_is_handed_out_until_the_flow_goes_on_after_the_seek(
+    consumer: FetchConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Faust lets partitions go, seeks and then empties its queues: what comes early is fetched again."""
+    # recovery   resume partitions ── seek ── queues emptied, flow resumed
+    # fetches              x      x         x (still under way)         ✓
+    seeks = 0
+
+    async def committed() -> dict[TP, int]:
+        nonlocal seeks
+        seeks += 1
+        return {LOCATED: 5}
+
+    async def arrives(_: float) -> tuple[Any, Any]:
+        return {LOCATED: [Record("located", 0, 5), Record("located", 0, 6)]}, {LOCATED}
+
+    async def getmany() -> list[int]:
+        return [message.offset async for _, message in consumer.getmany(1.0)]
+
+    monkeypatch.setattr(consumer, "seek_to_committed", committed)
+    monkeypatch.setattr(consumer, "_wait_next_records", arrives)
+    monkeypatch.setattr(consumer, "highwater", lambda tp: 7)
+    consumer.resume_flow()  # as for the changelog, before recovery is done
+    assert await getmany() == []
+    await consumer.perform_seek()
+    assert await getmany() == []
+
+    async def still_under_way(wait_s: float) -> tuple[Any, Any]:
+        consumer.resume_flow()
+        return await arrives(wait_s)
+
+    monkeypatch.setattr(consumer, "_wait_next_records", still_under_way)
+    assert await getmany() == []
+    assert seeks == 1
+    monkeypatch.setattr(consumer, "_wait_next_records", arrives)
+    assert await getmany() == [6]
+    assert seeks == 2
+    await consumer.on_partitions_revoked(set())
+    assert await getmany() == []

@@ -46,6 +46,18 @@ class Best(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
+def _nothing(centres: int) -> Best:
+    return Best(
+        np.zeros(centres, np.int64),
+        np.zeros(centres),
+        np.zeros(centres),
+        np.zeros(centres, np.int64),
+        np.zeros(centres, np.int64),
+        np.zeros(centres, np.int64),
+    )
+
+
+@njit(cache=True, nogil=True)
 def log_likelihood_ratio(count: float, expected: float, cases: float) -> float:
     """c·ln(c/μ) + (C - c)·ln((C - c)/(C - μ)) where c > μ, else 0 (Kulldorff 1997, 2001)."""
     if count <= expected:
@@ -227,14 +239,7 @@ def best_at_end(
 ) -> Best:
     """The best window of each centre. The expectation is mass × share / scale."""
     centres, spans = circles.start.size - 1, share.size
-    best = Best(
-        np.zeros(centres, np.int64),
-        np.zeros(centres),
-        np.zeros(centres),
-        np.zeros(centres, np.int64),
-        np.zeros(centres, np.int64),
-        np.zeros(centres, np.int64),
-    )
+    best: Best = _nothing(centres)
     by_back = np.empty(spans, np.int64)
     for centre in range(centres):
         by_back[:] = 0
@@ -322,14 +327,7 @@ def best_dense(
 ) -> Best:
     """The best window of each centre."""
     centres, intervals = circles.start.size - 1, counts.shape[1]
-    best = Best(
-        np.zeros(centres, np.int64),
-        np.zeros(centres),
-        np.zeros(centres),
-        np.zeros(centres, np.int64),
-        np.zeros(centres, np.int64),
-        np.zeros(centres, np.int64),
-    )
+    best: Best = _nothing(centres)
     count = np.empty(intervals + 1, np.int64)
     expected = np.empty(intervals + 1)
     for centre in range(centres):
