@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, NamedTuple
 
+from aiokafka.structs import TopicPartition
 from faust.serializers.schemas import Schema
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.types import TP
@@ -153,10 +154,14 @@ class FetchConsumer(Consumer):
     async def _start_over(self) -> None:
         """All that is not committed comes again, so the queues start anew.
 
-        What an agent has in hand meanwhile is done twice, which applying it must bear.
+        What an agent has in hand meanwhile is done twice, which applying it must bear. Faust leaves partitions of which
+        nothing is committed where they are, past what was dropped; they start at their beginning.
         """
         await super().perform_seek()
         self._handed_out.clear()
+        fresh = [tp for tp in self.assignment() if tp.topic in self.fetch_topics and not self._read_offset[tp]]
+        if fresh:
+            await self._thread.seek_to_beginning(*(TopicPartition(*tp) for tp in fresh))
 
     def resume_flow(self) -> None:
         """Go on; after a rebalance Faust calls this last, when queues are emptied and partitions sought."""

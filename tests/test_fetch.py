@@ -104,8 +104,16 @@ async def test_what_was_handed_out_before_a_seek_counts_no_more(
     async def committed() -> dict[TP, int]:
         return {LOCATED: 0}
 
+    begun: list[TP] = []
+
+    async def to_beginning(*partitions: TP) -> None:
+        begun.extend(partitions)
+
     monkeypatch.setattr(consumer, "seek_to_committed", committed)
+    monkeypatch.setattr(consumer._thread, "seek_to_beginning", to_beginning)
+    monkeypatch.setattr(consumer, "assignment", lambda: {LOCATED, TP("changelog", 0)})
     await consumer.perform_seek()
+    assert begun == [LOCATED]  # nothing of it is committed, and Faust would leave it where it is
     again = fetch(consumer, 0, 120)
     assert not consumer.ack(lost)
     assert committable(consumer) is None
@@ -141,6 +149,7 @@ async def test_nothing_is_handed_out_until_the_flow_goes_on_after_the_seek(
     monkeypatch.setattr(consumer, "seek_to_committed", committed)
     monkeypatch.setattr(consumer, "_wait_next_records", arrives)
     monkeypatch.setattr(consumer, "highwater", lambda tp: 7)
+    monkeypatch.setattr(consumer, "assignment", lambda: {LOCATED})
     consumer.resume_flow()  # as for the changelog, before recovery is done
     assert await getmany() == []
     await consumer.perform_seek()
