@@ -30,7 +30,14 @@ from processors.scan.montecarlo import (
     replicate,
     reported_p_value,
 )
-from processors.scan.replicas import PermutedAtEnd, PoissonAtEnd, Seeds, alias_table
+from processors.scan.replicas import (
+    PermutedAtEnd,
+    PoissonAtEnd,
+    Seeds,
+    _largest_at_end,
+    _largest_dense,
+    alias_table,
+)
 from processors.scan.run import ScanError, _Scan, run_scan
 from schemas.scan import Inference, ScanJob, ScanModel, TimeUnit
 from tests.running import ROOT
@@ -161,6 +168,25 @@ def test_a_replication_finds_the_largest_statistic_of_its_own_cases(
     drawn = CaseRows(np.concatenate([place, rest]), START.toordinal() + day.astype(np.int64), one, 0 * one)
     again = _Scan(asked, given_._replace(cases=drawn)).best()
     assert value == pytest.approx(float(again.statistic.max(initial=0.0)), abs=1e-9)
+
+
+@given(inputs(), st.sampled_from(ScanModel), st.booleans(), st.integers(1, 3))
+@settings(max_examples=150, deadline=None)
+def test_what_replications_are_judged_by_finds_the_best_window_of_the_data(
+    given_: ScanInput, model: ScanModel, prospective: bool, shortest: int
+) -> None:
+    asked = job(model=model, prospective=prospective, min_time=shortest)
+    if given_.cases.number.sum() < 2:
+        return
+    scan = _Scan(asked, given_)
+    counts = np.zeros((len(given_.places.ids), scan._width), np.int32)
+    np.add.at(counts, (scan._place[scan._interval >= 0], scan._interval[scan._interval >= 0]), 1)
+    best = float(scan.best().statistic.max(initial=0.0))
+    assert _largest_dense(scan._dense(), counts) == pytest.approx(best, abs=1e-9)
+    at_end = scan._at_end()
+    assert (at_end is not None) >= (prospective and model is ScanModel.PERMUTATION)
+    if at_end is not None:
+        assert _largest_at_end(at_end, scan._events()) == pytest.approx(best, abs=1e-9)
 
 
 def city(seed: int = 3, cases: int = 900) -> ScanInput:

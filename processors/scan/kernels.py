@@ -1,7 +1,7 @@
-"""Numba kernels of scans: the best window of each centre, and the smallest expectation of each count in a replication.
+"""Numba kernels of scans: the best window of each centre, and the largest statistic of a replication.
 
-For a given count the window with the smallest expectation has the largest statistic. So a replication keeps that
-expectation for each count, and takes logarithms once, at the end.
+A replication is told by one number, so most windows need no look: those at the end of the study pass over what cannot
+exceed the best so far; the others keep for each count the smallest expectation, and take logarithms once, at the end.
 """
 
 from __future__ import annotations
