@@ -22,6 +22,7 @@ from processors.detector import Detector, Look
 from processors.grid import Grid
 from processors.incidents import incidents
 from processors.kernels import surprise
+from processors.public_holidays import PublicHolidays
 from processors.records import Outcome
 from processors.tracking import Tracker
 from schemas.alert import Alert, AlertReason, DetectedWindow, EpisodeState, LookReport, Window
@@ -73,7 +74,7 @@ class RegionMonitor:
         simulated: bool = False,
     ) -> None:
         self.region = region
-        self.detector = Detector(settings, region.zone)
+        self.detector = Detector(settings, region.zone, PublicHolidays(region.holidays))
         self.episodes: dict[int, Episode] = {}
         self.last_look = 0
         self.calibration: Calibration | None = None

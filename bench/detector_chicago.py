@@ -22,7 +22,8 @@ from pyproj import Transformer
 
 from processors.calibration import LOOK_S, Calibration
 from processors.detector import Detector
-from processors.dispersion import NO_TWINS
+from processors.dispersion import measure_variation
+from processors.incidents import incidents
 from processors.localtime import LocalHours
 from processors.nullmodel import simulate_null
 from processors.tracking import Track, Tracker
@@ -88,13 +89,15 @@ def read_rows(path: Path, region: RegionFile, begin: date, end: date) -> Located
 
 def null_rows(detector: Detector, region: RegionFile, weeks: int, seed: int) -> LocatedArray:
     """Simulated records: the last baseline for ever, with its dispersion, and shares just as they were fitted."""
-    baseline, calibration = detector.baseline, detector.calibration
-    if baseline is None or calibration is None:
+    baseline, settings, local = detector.baseline, detector.settings, LocalHours(region.zone)
+    if baseline is None:
         raise SystemExit("These dates are too few for a baseline, so there is nothing to simulate from.")
     certain = baseline._replace(share_variance=np.zeros_like(baseline.share_variance))
     rng = np.random.default_rng(seed)
     begin = baseline.fitted_at
-    null = simulate_null(certain, calibration.dispersion, NO_TWINS, LocalHours(region.zone), begin, weeks, rng)
+    found = incidents(detector.store.counted(), settings.merge_minutes * 60)
+    variation = measure_variation(found, baseline, settings, local)
+    null = simulate_null(certain, variation, local, begin, weeks, rng)
     rows = np.zeros(null.kind.size, LOCATED)
     rows["record"] = np.arange(1, rows.size + 1)
     rows["revision"] = 1

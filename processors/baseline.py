@@ -24,7 +24,7 @@ MIN_DAYS_OF_KIND: Final = 28
 """A kind with less is left out: no expectation, no score."""
 DELAY_STRENGTH: Final = 20.0
 """Records' worth of trust in prompt reporting, so that no age is ever expected to show nothing; and in all hours."""
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 
 
 class Baseline(NamedTuple):
@@ -96,10 +96,11 @@ def fit_baseline(
             continue
         # A kind's history starts with its first incident; that day is only partly seen.
         first_day = int(day[mine].min()) + 1
-        whole = (hours.day >= first_day) & (hours.day <= last_day)
+        whole = np.flatnonzero((hours.day >= first_day) & (hours.day <= last_day))
         within = mine & (day >= first_day) & (day <= last_day)
-        span = Hours(hours.first + int(np.argmax(whole)), hours.of_week[whole], hours.day[whole])
-        seasons[k] = fit_season(day[within], of_week[within], span, settings.level_days)
+        span = hours.part(slice(int(whole[0]), int(whole[-1]) + 1))
+        named = len(local.holidays.names)
+        seasons[k] = fit_season(history.occurred[within] // HOUR_S - span.first, span, settings.level_days, named)
     if all(season is None for season in seasons):
         return None
     fitted = np.array([season is not None for season in seasons])
@@ -155,6 +156,7 @@ def to_bytes(baseline: Baseline) -> bytes:
         levels.append(None if season is None else season.level)
         if season is not None:
             arrays[f"harmonics{k}"], arrays[f"week{k}"] = season.harmonics, season.week
+            arrays[f"holidays{k}"] = season.holidays
     arrays.update({f"place_{name}": value for name, value in baseline.places._asdict().items() if name != "n_large"})
     arrays.update({f"share_{name}": value for name, value in baseline.shares._asdict().items()})
     arrays.update(share_variance=baseline.share_variance, known=baseline.known, incidents=baseline.incidents)
@@ -185,7 +187,9 @@ def from_bytes(packed: bytes) -> Baseline:
     if offset != len(body):
         raise ValueError(f"a packed baseline holds {len(body)} bytes where its header says {offset}")
     seasons = tuple(
-        None if level is None else Season(arrays[f"harmonics{k}"], float(level), arrays[f"week{k}"])
+        None
+        if level is None
+        else Season(arrays[f"harmonics{k}"], float(level), arrays[f"week{k}"], arrays[f"holidays{k}"])
         for k, level in enumerate(header["levels"])
     )
     tiles = {name: arrays[f"place_{name}"] for name in Places._fields if name != "n_large"}

@@ -17,7 +17,7 @@ from processors.arrays import Bytes, Floats, Ints, Small
 from processors.baseline import Baseline
 from processors.board import Bar, Board, clear, new_board
 from processors.cells import CellIndex
-from processors.dispersion import Dispersion, Twins
+from processors.dispersion import Dispersion, Variation
 from processors.exposure import HOUR, Rates
 from processors.kernels import EPOCH_HOURS, insert, look
 from processors.localtime import DAY_S, LocalHours
@@ -63,6 +63,8 @@ class Calibration:
     simulated_days: int
     n_peaks: int
     dispersion: Dispersion
+    echoes: tuple[float, ...]
+    """Mean number of incidents that an incident of each kind brings near by."""
     twins: float
     """Part of the ED incidents whose event the police report too."""
     yearly: tuple[float, ...]
@@ -87,7 +89,8 @@ class Calibration:
         """What `to_json` wrote."""
         fields: dict[str, Any] = json.loads(text)
         scales = Dispersion(*(tuple(scale) for scale in fields.pop("dispersion")))
-        return Calibration(**{**fields, "dispersion": scales, "yearly": tuple(fields["yearly"])})
+        tuples = {name: tuple(fields[name]) for name in ("yearly", "echoes")}
+        return Calibration(**{**fields, **tuples, "dispersion": scales})
 
 
 def settings_fingerprint(settings: DetectionSettings) -> str:
@@ -95,23 +98,22 @@ def settings_fingerprint(settings: DetectionSettings) -> str:
     return hashlib.sha256(settings.model_dump_json().encode()).hexdigest()[:16]
 
 
-def baseline_fingerprint(baseline: Baseline, dispersion: Dispersion) -> str:
+def baseline_fingerprint(baseline: Baseline, variation: Variation) -> str:
     """The part of a fingerprint that says under which baseline it was made, to two digits."""
-    scales = [variance for scale in dispersion for variance in scale]
+    scales = [variance for scale in variation.dispersion for variance in scale]
+    scales += [followers.part for followers in (*variation.following.echoes, variation.following.twins)]
     numbers = [*baseline.yearly(), *scales, float(baseline.places.ix.size)]
     return hashlib.sha256(" ".join(f"{n:.1e}" for n in numbers).encode()).hexdigest()[:16]
 
 
-def calibrate(
-    baseline: Baseline, dispersion: Dispersion, twins: Twins, settings: DetectionSettings, local: LocalHours
-) -> Calibration:
+def calibrate(baseline: Baseline, variation: Variation, settings: DetectionSettings, local: LocalHours) -> Calibration:
     """Simulate, count openings over thresholds, fit their tail and read the threshold off it."""
     made_at = baseline.fitted_at
     rng = np.random.default_rng([settings.seed, made_at])
     days = settings.calibration_days
     warm_days = -(-settings.spans_s[-1] // DAY_S) + SETTLE_DAYS
     weeks = -(-(warm_days + days) // 7)
-    null = simulate_null(baseline, dispersion, twins, local, made_at, weeks, rng)
+    null = simulate_null(baseline, variation, local, made_at, weeks, rng)
     scene = NullScene(baseline, settings, local, made_at, null)
     since = made_at + warm_days * DAY_S
     budget = settings.budget_per_28d / 28.0
@@ -122,7 +124,7 @@ def calibrate(
     threshold = tail.level_of(budget)
     return Calibration(
         made_at=made_at,
-        fingerprint=f"{settings_fingerprint(settings)}-{baseline_fingerprint(baseline, dispersion)}",
+        fingerprint=f"{settings_fingerprint(settings)}-{baseline_fingerprint(baseline, variation)}",
         threshold=threshold,
         floor=settings.close_fraction * threshold,
         tail_start=tail.start,
@@ -132,8 +134,9 @@ def calibrate(
         threshold_error=level_error(peaks, tail, days, budget, rng, BOOTSTRAPS),
         simulated_days=days,
         n_peaks=int(peaks.size),
-        dispersion=dispersion,
-        twins=twins.part,
+        dispersion=variation.dispersion,
+        echoes=tuple(echoes.part for echoes in variation.following.echoes),
+        twins=variation.following.twins.part,
         yearly=baseline.yearly(),
     )
 

@@ -13,10 +13,11 @@ import numpy as np
 from processors.arrays import Bytes, Ints, Small
 from processors.baseline import Baseline, fit_baseline, from_bytes, taught_period, to_bytes
 from processors.calibration import Calibration, calibrate, settings_fingerprint
-from processors.dispersion import measure_dispersion, measure_twins
+from processors.dispersion import measure_variation
 from processors.incidents import incidents
 from processors.live import LiveRecords
 from processors.localtime import DAY_S, LocalHours
+from processors.public_holidays import NO_HOLIDAYS, PublicHolidays
 from processors.records import Applied, RecordStore, checked
 from processors.runs import Steps, Terms
 from processors.windows import Run, WindowCounts
@@ -59,9 +60,9 @@ class Step(NamedTuple):
 class Detector:
     """One region. Records arrive in any order; looks move forward. Equal records and looks give equal findings."""
 
-    def __init__(self, settings: DetectionSettings, zone: ZoneInfo) -> None:
+    def __init__(self, settings: DetectionSettings, zone: ZoneInfo, holidays: PublicHolidays = NO_HOLIDAYS) -> None:
         self._settings = settings
-        self._local = LocalHours(zone)
+        self._local = LocalHours(zone, holidays)
         self._store = RecordStore()
         self._live = LiveRecords(settings.merge_minutes * 60)
         self._windows = WindowCounts(settings, self._local)
@@ -193,7 +194,7 @@ class Detector:
         if "calibration" in self._unsaved:
             parts["calibration"] = b"" if self._calibration is None else self._calibration.to_json().encode()
         self._unsaved.clear()
-        clock = {"as_of": self._as_of, "settings": settings_fingerprint(self._settings)}
+        clock = {"as_of": self._as_of, "settings": self._fingerprint()}
         parts["clock"] = json.dumps(clock, separators=(",", ":"), sort_keys=True).encode()
         return parts
 
@@ -206,7 +207,7 @@ class Detector:
             raise RuntimeError("only a new detector can be restored")
         self._store.restore(packed for name, packed in sorted(parts.items()) if name.startswith(_RECORDS))
         clock: dict[str, Any] = json.loads(parts["clock"]) if parts.get("clock") else {}
-        if clock.get("settings") == settings_fingerprint(self._settings):
+        if clock.get("settings") == self._fingerprint():
             self._baseline = from_bytes(parts["baseline"]) if parts.get("baseline") else None
             packed = parts.get("calibration")
             self._calibration = Calibration.from_json(packed.decode()) if packed else None
@@ -216,6 +217,9 @@ class Detector:
         self._as_of = clock.get("as_of")
         if self._as_of is not None:
             self._settle()
+
+    def _fingerprint(self) -> str:
+        return f"{settings_fingerprint(self._settings)}/{self._local.holidays.code}"
 
     def _settle(self) -> None:
         """Have the windows be as of the last look, with all that was applied since."""
@@ -312,9 +316,8 @@ class Detector:
         if calibration is not None and not (refitted and self._outdated(baseline, calibration)):
             return False
         found = incidents(self._store.counted(), self._settings.merge_minutes * 60)
-        dispersion = measure_dispersion(found, baseline, self._settings, self._local)
-        twins = measure_twins(found, *taught_period(baseline.fitted_at, self._settings))
-        self._calibration = calibrate(baseline, dispersion, twins, self._settings, self._local)
+        variation = measure_variation(found, baseline, self._settings, self._local)
+        self._calibration = calibrate(baseline, variation, self._settings, self._local)
         self._unsaved.add("calibration")
         return True
 

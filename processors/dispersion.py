@@ -1,7 +1,7 @@
-"""How much more a region's own history varies than chance alone has it, at three scales of place and time.
+"""How much more a region's own history varies than chance alone has it.
 
-A warm night brings more everywhere, a bad week more in one quarter, and violence is followed by violence near by.
-None of this is a hotspot that emerges; a null without it would be too quiet.
+A warm night brings more everywhere, a bad week more in one quarter, and violence is followed by violence near by
+(followers.py). None of this is a hotspot that emerges; a null without it would be too quiet.
 """
 
 from __future__ import annotations
@@ -12,23 +12,18 @@ import numpy as np
 
 from processors.arrays import BLOCKS, KINDS, Bytes, Floats, Ints
 from processors.baseline import Baseline, taught_period
+from processors.followers import MEAN_LAGS_S, Followers, Following, measure_following
 from processors.incidents import Incidents
 from processors.localtime import DAY_S, HOUR_S, Hours, LocalHours
 from processors.masses import find_rows
 from processors.season import running_level
-from processors.shares import large_tile_totals, small_tile_totals
+from processors.shares import large_tile_totals
 from schemas.detection import DetectionSettings
-from schemas.located import Kind, pack_cell
+from schemas.located import pack_cell
 
-GROUP_HOURS: Final = 6
-WEEK_HOURS: Final = 168
 #: Expected pairs of incidents in one unit that stand against an estimate: few pairs, and it is held near none.
 PAIRS_STRENGTH: Final = 10.0
 MOST: Final = 2.0
-#: How close an ED and a police incident must be to be taken for one event, and how far weeks are shifted to see chance.
-TWIN_WITHIN_S: Final = 3 * HOUR_S
-TWIN_WITHIN_CELLS: Final = 2
-TWIN_SHIFTS: Final = (-4, -3, -2, -1, 1, 2, 3, 4)
 
 
 class Dispersion(NamedTuple):
@@ -38,20 +33,13 @@ class Dispersion(NamedTuple):
     """One factor for the whole region, every six hours."""
     weekly: tuple[float, ...]
     """One for each large tile and week."""
-    local: tuple[float, ...]
-    """One for each small tile, every six hours."""
 
 
-class Twins(NamedTuple):
-    """Events that both kinds report: an attendance whose assault the police know too. Never linked, only counted."""
+class Variation(NamedTuple):
+    """All that a region's history shows beyond independent incidents at the expected rates."""
 
-    part: float
-    """Part of the ED incidents with a police incident of the same event."""
-    apart: Ints
-    """[pair; columns, rows, seconds] how far the police incident lies from the ED one, in pairs that were seen."""
-
-
-NO_TWINS: Final = Twins(0.0, np.zeros((0, 3), np.int64))
+    dispersion: Dispersion
+    following: Following
 
 
 class _Unit(NamedTuple):
@@ -65,17 +53,27 @@ class _Unit(NamedTuple):
     """[run of hours, block]"""
     run: Ints
     """Of each incident."""
+    together: float
+    """Followers of an incident within its own run."""
+
+
+def measure_variation(
+    found: Incidents, baseline: Baseline, settings: DetectionSettings, local: LocalHours
+) -> Variation:
+    """Measure over the days that the baseline was learned from; season and slow changes of level are no variation."""
+    following = measure_following(found, *taught_period(baseline.fitted_at, settings))
+    return Variation(measure_dispersion(found, baseline, following, settings, local), following)
 
 
 def measure_dispersion(
-    found: Incidents, baseline: Baseline, settings: DetectionSettings, local: LocalHours
+    found: Incidents, baseline: Baseline, following: Following, settings: DetectionSettings, local: LocalHours
 ) -> Dispersion:
-    """Measure over the days that the baseline was learned from; season and slow changes of level are no dispersion."""
+    """Over-dispersion beyond what followers bring, with runs of hours of the local clock."""
     begin, end = taught_period(baseline.fitted_at, settings)
     places = baseline.places
     cells = pack_cell(places.ix.astype(np.int64), places.iy.astype(np.int64))
-    small, large = small_tile_totals(places, baseline.shares), large_tile_totals(places, baseline.shares)
-    measured = np.zeros((3, KINDS))
+    large = large_tile_totals(places, baseline.shares)
+    measured = np.zeros((2, KINDS))
     for k in range(KINDS):
         mine = (found.kind == k) & (found.occurred > begin) & (found.occurred <= end)
         if not baseline.scored[k] or not mine.any():
@@ -86,57 +84,25 @@ def measure_dispersion(
         past = _past(baseline, k, hours, occurred, settings.level_days)
         hour = occurred // HOUR_S - hours.first
         known = (row >= 0) & (hour >= 0) & (hour < past.size)
-        tile = places.small_of[row[known]]
-        columns = slice(k * BLOCKS, (k + 1) * BLOCKS)
-        six, week = (_runs(past, hours.block, length) for length in (GROUP_HOURS, WEEK_HOURS))
-        in_six, in_week = ((past.size - 1 - hour[known]) // length for length in (GROUP_HOURS, WEEK_HOURS))
-        nowhere = np.zeros(tile.size, np.int64)
-        common = _excess(_Unit(np.ones((1, BLOCKS)), nowhere, six, in_six))
-        weekly = _excess(_Unit(large[:, columns], places.large_of[tile], week, in_week))
-        near = _excess(_Unit(small[:, columns], tile, six, in_six))
+        tile = places.large_of[places.small_of[row[known]]]
+        six, week = (_runs(past, hours.block, run) for run in (hours.six, hours.week))
+        in_six, in_week = (run[hour[known]] - run[0] for run in (hours.six, hours.week))
+        of_kind = large[:, k * BLOCKS : (k + 1) * BLOCKS]
+        echoes = following.echoes[k]
+        common = _excess(
+            _Unit(np.ones((1, BLOCKS)), np.zeros(tile.size, np.int64), six, in_six, _together(echoes, 6 * HOUR_S))
+        )
+        weekly = _excess(_Unit(of_kind, tile, week, in_week, _together(echoes, 7 * DAY_S)))
         # Factors multiply, so what a larger scale explains is divided out of a smaller one.
         smoothed = common * float((six.sum(axis=1) ** 2).sum() / max((week.sum(axis=1) ** 2).sum(), 1e-9))
-        weekly = max((1.0 + weekly) / (1.0 + smoothed) - 1.0, 0.0)
-        measured[:, k] = common, weekly, max((1.0 + near) / ((1.0 + common) * (1.0 + weekly)) - 1.0, 0.0)
+        measured[:, k] = common, max((1.0 + weekly) / (1.0 + smoothed) - 1.0, 0.0)
     return Dispersion(*(tuple(scale) for scale in measured.tolist()))
 
 
-def measure_twins(found: Incidents, begin: int, end: int) -> Twins:
-    """Pairs of an ED and a police incident that are close in place and time, beyond those that chance makes.
-
-    What chance makes is seen in the same weeks shifted: pairs as close in place, whole weeks apart in time.
-    """
-    taught = (found.occurred > begin) & (found.occurred <= end)
-    ed, police = (np.flatnonzero(taught & (found.kind == k)) for k in (Kind.ED, Kind.POLICE))
-    if not ed.size or not police.size:
-        return NO_TWINS
-    police = police[np.argsort(found.occurred[police], kind="stable")]
-    close = _pairs(found, ed, police, 0)
-    by_chance = [len(_pairs(found, ed, police, shift * 7 * DAY_S)) for shift in TWIN_SHIFTS]
-    excess = len(close) - float(np.mean(by_chance))
-    if excess <= 2.0 * np.sqrt(len(close) + 1.0):  # no more than chance may well make
-        return NO_TWINS
-    return Twins(min(excess / ed.size, 1.0), close)
-
-
-def _pairs(found: Incidents, ed: Ints, police: Ints, shift: int) -> Ints:
-    """How far apart the pairs are that are close once police times are shifted: [pair; columns, rows, seconds]."""
-    when = found.occurred[police] + shift
-    low = np.searchsorted(when, found.occurred[ed] - TWIN_WITHIN_S)
-    high = np.searchsorted(when, found.occurred[ed] + TWIN_WITHIN_S, side="right")
-    a = np.repeat(ed, high - low)
-    place = np.arange(a.size) - np.repeat(np.cumsum(high - low) - (high - low), high - low) + np.repeat(low, high - low)
-    b = police[place]
-    apart = np.stack(
-        [
-            found.ix[b].astype(np.int64) - found.ix[a],
-            found.iy[b].astype(np.int64) - found.iy[a],
-            found.occurred[b] + shift - found.occurred[a],
-        ],
-        axis=1,
-    )
-    near: Ints = apart[apart[:, 0] ** 2 + apart[:, 1] ** 2 <= TWIN_WITHIN_CELLS**2]
-    return near
+def _together(echoes: Followers, run_s: int) -> float:
+    """Echoes of an incident that fall into its own run of hours; with those that follow echoes."""
+    within = np.maximum(1.0 - MEAN_LAGS_S / run_s, 0.0)
+    return echoes.part / (1.0 - echoes.part) * float((echoes.chance * within).sum())
 
 
 def _past(baseline: Baseline, kind: int, hours: Hours, occurred: Ints, level_days: int) -> Floats:
@@ -154,16 +120,18 @@ def _past(baseline: Baseline, kind: int, hours: Hours, occurred: Ints, level_day
     return past
 
 
-def _runs(past: Floats, block: Bytes, length: int) -> Floats:
-    """Sums over runs of so many hours, counted back from the end: [run, block]."""
-    run = (past.size - 1 - np.arange(past.size)) // length
-    n = int(run[0]) + 1
-    sums: Floats = np.bincount(run * BLOCKS + block, past, n * BLOCKS).astype(float).reshape(n, BLOCKS)
+def _runs(past: Floats, block: Bytes, run: Ints) -> Floats:
+    """Sums over runs of hours, which are numbered: [run, block]."""
+    first, n = int(run[0]), int(run[-1] - run[0]) + 1
+    sums: Floats = np.bincount((run - first) * BLOCKS + block, past, n * BLOCKS).astype(float).reshape(n, BLOCKS)
     return sums
 
 
 def _excess(unit: _Unit) -> float:
-    """v = Σ((c - μ)² - c) / Σμ², held to nothing where few pairs are expected; all sums without the empty units."""
+    """v = Σ((c - μ)² - c - pairs of followers) / Σμ², held to nothing where few pairs are expected.
+
+    All sums without the empty units.
+    """
     share, exposure = unit.share, unit.exposure
     at_incidents = (share[unit.place] * exposure[unit.run]).sum()
     _, counts = np.unique(unit.place * len(exposure) + unit.run, return_counts=True)
@@ -171,8 +139,6 @@ def _excess(unit: _Unit) -> float:
     for a in range(BLOCKS):
         for b in range(BLOCKS):
             squares += float((share[:, a] * share[:, b]).sum() * (exposure[:, a] * exposure[:, b]).sum())
-    excess = float((counts * (counts - 1)).sum()) - 2.0 * float(at_incidents) + squares
+    followers = 2.0 * unit.together * float(unit.run.size)
+    excess = float((counts * (counts - 1)).sum()) - followers - 2.0 * float(at_incidents) + squares
     return min(max(excess / (squares + PAIRS_STRENGTH), 0.0), MOST)
-
-
-assert DAY_S % (GROUP_HOURS * HOUR_S) == 0

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from processors.arrays import BLOCKS, Bytes, Ints, Small
+from processors.public_holidays import NO_HOLIDAYS, PublicHolidays
 
 HOUR_S: Final = 3_600
 DAY_S: Final = 86_400
@@ -16,6 +17,11 @@ HOURS_A_DAY: Final = 24
 HOURS_A_WEEK: Final = 168
 #: 1970-01-01 was a Thursday: three days into a week that starts on Monday.
 EPOCH_HOUR_OF_WEEK: Final = 72
+SATURDAY: Final = 5
+SUNDAY: Final = 6
+#: Nights last from evening to morning.
+EVENING: Final = 18
+MORNING: Final = 6
 
 
 def block_of_hours() -> Bytes:
@@ -24,8 +30,8 @@ def block_of_hours() -> Bytes:
     Night is 18:00 to 06:00; the weekend lasts from Friday 18:00 to Monday 06:00.
     """
     hours = np.arange(HOURS_A_WEEK)
-    night = (hours % 24 >= 18) | (hours % 24 < 6)
-    weekend = (hours >= 4 * 24 + 18) | (hours < 6)
+    night = (hours % 24 >= EVENING) | (hours % 24 < MORNING)
+    weekend = (hours >= 4 * 24 + EVENING) | (hours < MORNING)
     return (2 * weekend + night).astype(np.uint8)
 
 
@@ -34,11 +40,21 @@ assert BLOCK_OF_HOUR.max() + 1 == BLOCKS
 
 
 class Hours(NamedTuple):
-    """A run of clock hours: hour of the week and day number (days since 1970-01-01) of each, local."""
+    """A run of clock hours: hour of the week and day number (days since 1970-01-01) of each, local.
+
+    A public holiday counts as a Sunday, and the evening before it as that of a Saturday.
+    """
 
     first: int
     of_week: Small
     day: Ints
+    holiday: Small
+    """Number of the holiday that an hour belongs to, from the evening before to the morning after; 0 for none."""
+
+    def part(self, hours: slice) -> Hours:
+        """Some of the hours."""
+        begin = self.first + (hours.start or 0)
+        return Hours(begin, self.of_week[hours], self.day[hours], self.holiday[hours])
 
     @property
     def block(self) -> Bytes:
@@ -50,6 +66,16 @@ class Hours(NamedTuple):
         """Hour of the day of each hour."""
         return (self.of_week % HOURS_A_DAY).astype(np.uint8)
 
+    @property
+    def six(self) -> Ints:
+        """Number of the quarter of a day of each hour, on the local clock."""
+        return self.day * 4 + self.of_week % HOURS_A_DAY // 6
+
+    @property
+    def week(self) -> Ints:
+        """Number of the week, Monday to Sunday, of each hour."""
+        return (self.day + 3) // 7
+
 
 class LocalHours:
     """Hour of week and day of each hour of UTC, in one zone.
@@ -58,8 +84,9 @@ class LocalHours:
     hours are thus shifted by it, everywhere alike.
     """
 
-    def __init__(self, zone: ZoneInfo) -> None:
+    def __init__(self, zone: ZoneInfo, holidays: PublicHolidays = NO_HOLIDAYS) -> None:
         self._zone = zone
+        self.holidays = holidays
         self._midnight: tuple[int, int] | None = None  # the day last asked for, and its beginning
         self._first_day = 0
         self._offsets: Small = np.empty((0, 24), np.int32)  # seconds east of UTC, a row for each UTC day
@@ -71,7 +98,22 @@ class LocalHours:
         offsets = self._offsets.ravel()[start : start + last - first + 1]
         local = np.arange(first, last + 1) * HOUR_S + offsets
         of_week = (local // HOUR_S + EPOCH_HOUR_OF_WEEK) % HOURS_A_WEEK
-        return Hours(first, of_week.astype(np.int32), local // DAY_S)
+        day = local // DAY_S
+        holiday = self._keep_holidays(day, of_week)
+        return Hours(first, of_week.astype(np.int32), day, holiday)
+
+    def _keep_holidays(self, day: Ints, of_week: Ints) -> Small:
+        """Number of the holiday of each hour; changes the hours of the week to those of their kind of day."""
+        begin, end = int(day[0]) - 1, int(day[-1]) + 1
+        numbers = np.array([self.holidays.number(number) for number in range(begin, end + 1)], np.int32)
+        clock, at = of_week % HOURS_A_DAY, day - begin
+        today, tomorrow, yesterday = numbers[at], numbers[at + 1], numbers[at - 1]
+        eve = (clock >= EVENING) & (tomorrow > 0)
+        of_week[today > 0] = SUNDAY * HOURS_A_DAY + clock[today > 0]
+        of_week[eve] = SATURDAY * HOURS_A_DAY + clock[eve]
+        night = np.where(clock < MORNING, yesterday, 0)
+        before = np.where(clock >= EVENING, tomorrow, 0)
+        return np.where(today > 0, today, np.where(before > 0, before, night)).astype(np.int32)
 
     def day(self, moment: int) -> int:
         """The local day number of a moment."""

@@ -8,9 +8,10 @@ import numpy as np
 
 from processors.arrays import BLOCKS, COLUMNS, KINDS, Bytes, Floats, Ints, Small
 from processors.baseline import Baseline
-from processors.dispersion import GROUP_HOURS, WEEK_HOURS, Dispersion, Twins
+from processors.dispersion import Dispersion, Variation
 from processors.exposure import Rates
-from processors.localtime import HOUR_S, HOURS_A_DAY, LocalHours
+from processors.followers import Followers, Following, draw_followers
+from processors.localtime import HOUR_S, HOURS_A_DAY, HOURS_A_WEEK, LocalHours
 from processors.masses import SIDE, find_rows
 from processors.shares import CHILDREN, LARGE_SHIFT, SMALL_SHIFT, Places, unpack, unseen
 from schemas.located import Kind, pack_cell
@@ -29,6 +30,8 @@ class NullIncidents(NamedTuple):
 
 #: How long a cell's true share stays what it is: held-out months showed errors of shares to last about so long.
 SHARES_WEEKS: Final = 26
+#: A quarter of a day has so many hours at most, where the clock is set back.
+MOST_HOURS: Final = 7
 
 
 class _Entries(NamedTuple):
@@ -54,21 +57,22 @@ class _Entries(NamedTuple):
 
 def simulate_null(
     baseline: Baseline,
-    dispersion: Dispersion,
-    twins: Twins,
+    variation: Variation,
     local: LocalHours,
     begin: int,
     weeks: int,
     rng: np.random.Generator,
 ) -> NullIncidents:
-    """Draw incidents over whole weeks from `begin` (s, cut to the hour), with gamma factors of each scale.
+    """Draw incidents over whole weeks from `begin` (s, cut to the hour), with gamma factors and followers.
 
     What is drawn are incidents, not records: two that would have been one had they been records stay two, for the
     dispersion was measured among incidents, where such pairs are missing already.
     """
     first = begin // HOUR_S
-    rates = baseline.rates(local.hours(first, first + weeks * WEEK_HOURS - 1))
-    rates.rate[Kind.POLICE] *= 1.0 - _twins_of_police(rates, twins)
+    hours = local.hours(first, first + weeks * HOURS_A_WEEK - 1)
+    rates = baseline.rates(hours)
+    dispersion, following = variation
+    rates.rate[:] *= _leading(rates, following)[:, None]
     entries = _entries(baseline)
     kinds, places, times = [], [], []
     for week in range(weeks):
@@ -76,13 +80,13 @@ def simulate_null(
             running = _running_shares(entries, rng)
         for k in range(KINDS):
             if baseline.scored[k]:
-                entry, when = _draw_week(entries, running, rates, dispersion, k, week, rng)
+                entry, when = _draw_week(entries, running, rates, hours.six, dispersion, k, week, rng)
                 kinds.append(np.full(entry.size, k, np.uint8))
                 places.append(entry)
                 times.append(when)
     kind, entry, occurred = np.concatenate(kinds), np.concatenate(places), np.concatenate(times)
     ix, iy = _cells(baseline.places, entries, entry, rng)
-    kind, ix, iy, occurred = _with_twins(kind, ix, iy, occurred, twins, rng)
+    kind, ix, iy, occurred = _with_followers(kind, ix, iy, occurred, following, rng)
     known = occurred + _delays(rates, kind, occurred, rng)
     order = np.lexsort((iy, ix, kind, occurred, known))
     return NullIncidents(
@@ -90,27 +94,45 @@ def simulate_null(
     )
 
 
-def _twins_of_police(rates: Rates, twins: Twins) -> float:
-    """Part of the police incidents that come as twins of ED ones, and so not by themselves."""
+def _leading(rates: Rates, following: Following) -> Floats:
+    """Part of each kind's incidents that follow none and so come by themselves."""
+    part = np.ones(KINDS)
     ed, police = rates.rate[Kind.ED].sum(), rates.rate[Kind.POLICE].sum()
-    return min(float(twins.part * ed / police), 1.0) if police > 0 else 0.0
+    if police > 0:
+        part[Kind.POLICE] -= min(float(following.twins.part * ed / police), 1.0)
+    return part * (1.0 - np.array([echoes.part for echoes in following.echoes]))
 
 
-def _with_twins(
-    kind: Bytes, ix: Ints, iy: Ints, occurred: Ints, twins: Twins, rng: np.random.Generator
+def _with_followers(
+    kind: Bytes, ix: Ints, iy: Ints, occurred: Ints, following: Following, rng: np.random.Generator
 ) -> tuple[Bytes, Ints, Ints, Ints]:
-    """Add the police incidents of events that ED incidents are of."""
-    if not twins.part:
-        return kind, ix, iy, occurred
-    ed = np.flatnonzero(kind == Kind.ED)
-    ed = ed[rng.random(ed.size) < twins.part]
-    apart = twins.apart[rng.integers(0, len(twins.apart), ed.size)]
-    return (
-        np.concatenate([kind, np.full(ed.size, Kind.POLICE, np.uint8)]),
-        np.concatenate([ix, ix[ed] + apart[:, 0]]),
-        np.concatenate([iy, iy[ed] + apart[:, 1]]),
-        np.concatenate([occurred, occurred[ed] + apart[:, 2]]),
-    )
+    """Add what follows the incidents, what follows that, and police incidents of events that ED ones are of."""
+    kinds, columns = [kind], [(ix, iy, occurred)]
+    for k, echoes in enumerate(following.echoes):
+        mine = kind == k
+        _follow(echoes, k, (ix[mine], iy[mine], occurred[mine]), kinds, columns, rng)
+    ed = np.concatenate(kinds) == Kind.ED
+    x, y, when = (np.concatenate(column) for column in zip(*columns, strict=True))
+    twins = draw_followers(following.twins, x[ed], y[ed], when[ed], rng)
+    kinds.append(np.full(twins[0].size, Kind.POLICE, np.uint8))
+    columns.append(twins)
+    x, y, when = (np.concatenate(column) for column in zip(*columns, strict=True))
+    return np.concatenate(kinds), x, y, when
+
+
+def _follow(
+    echoes: Followers,
+    kind: int,
+    leaders: tuple[Ints, Ints, Ints],
+    kinds: list[Bytes],
+    columns: list[tuple[Ints, Ints, Ints]],
+    rng: np.random.Generator,
+) -> None:
+    """Add what follows the leaders, what follows that, and so on."""
+    while leaders[0].size:
+        leaders = draw_followers(echoes, *leaders, rng)
+        kinds.append(np.full(leaders[0].size, kind, np.uint8))
+        columns.append(leaders)
 
 
 def _entries(baseline: Baseline) -> _Entries:
@@ -155,6 +177,7 @@ def _draw_week(
     entries: _Entries,
     running: Floats,
     rates: Rates,
+    six: Ints,
     dispersion: Dispersion,
     kind: int,
     week: int,
@@ -162,10 +185,11 @@ def _draw_week(
 ) -> tuple[Ints, Ints]:
     """Entries and event times of one kind in one week."""
     columns = slice(kind * BLOCKS, (kind + 1) * BLOCKS)
-    hours = slice(week * WEEK_HOURS, (week + 1) * WEEK_HOURS)
+    hours = slice(week * HOURS_A_WEEK, (week + 1) * HOURS_A_WEEK)
     block = rates.block[hours].astype(np.int64)
-    groups = WEEK_HOURS // GROUP_HOURS
-    group = np.arange(WEEK_HOURS) // GROUP_HOURS
+    group = six[hours] - six[hours.start]
+    groups = int(group[-1]) + 1
+    begins = np.searchsorted(group, np.arange(groups + 1))
     hourly = rates.rate[kind, hours] * HOUR_S
     upto = running[:, columns]
     share = upto[entries.start[1:]] - upto[entries.start[:-1]]  # [unit, block]
@@ -173,17 +197,17 @@ def _draw_week(
     exposure = exposure.reshape(groups, BLOCKS) * _factors(dispersion.common[kind], groups, rng)[:, None]
     mean = (share[:, None, :] * exposure[None, :, :]).sum(axis=2)
     mean *= _factors(dispersion.weekly[kind], int(entries.large.max()) + 1, rng)[entries.large][:, None]
-    mean[: entries.small] *= _factors(dispersion.local[kind], (entries.small, groups), rng)
     counts = rng.poisson(mean)
     unit, run = np.nonzero(counts)
     repeats = counts[unit, run]
     unit, run = np.repeat(unit, repeats), np.repeat(run, repeats)
     # Within its six hours an incident falls in proportion to what is usual for its unit, hour by hour.
-    within = run[:, None] * GROUP_HOURS + np.arange(GROUP_HOURS)[None, :]
-    odds = np.cumsum(hourly[within] * share[unit[:, None], block[within]], axis=1)
+    within = np.minimum(begins[run][:, None] + np.arange(MOST_HOURS)[None, :], HOURS_A_WEEK - 1)
+    odds = hourly[within] * share[unit[:, None], block[within]] * (group[within] == run[:, None])
+    odds = np.cumsum(odds, axis=1)
     step = (odds < (rng.random(unit.size) * odds[:, -1])[:, None]).sum(axis=1)
-    hour = run * GROUP_HOURS + np.minimum(step, GROUP_HOURS - 1)
-    when = (rates.first + week * WEEK_HOURS + hour) * HOUR_S + rng.integers(0, HOUR_S, unit.size)
+    hour = np.minimum(begins[run] + step, begins[run + 1] - 1)
+    when = (rates.first + week * HOURS_A_WEEK + hour) * HOUR_S + rng.integers(0, HOUR_S, unit.size)
     entry = np.empty(unit.size, np.int64)
     chance = rng.random(unit.size)
     for b in range(BLOCKS):

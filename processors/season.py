@@ -1,4 +1,4 @@
-"""How much there is of a kind over a whole region: level, season of the year and hour of the week."""
+"""How much there is of a kind over a whole region: level, season of the year, hour of the week and public holidays."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from processors.arrays import Floats, Ints, Small
+from processors.arrays import Floats, Ints
 from processors.localtime import BLOCK_OF_HOUR, DAY_S, HOURS_A_WEEK, Hours
 
 DAYS_A_YEAR: Final = 365.2425
@@ -17,6 +17,8 @@ HALF_LIFE_DAYS: Final = 365.0
 LEVEL_STRENGTH: Final = 30.0
 #: Incidents' worth of trust in like hours when one hour of the week says otherwise.
 HOUR_STRENGTH: Final = 20.0
+#: Incidents' worth of trust in all holidays together when one has been otherwise, and in a usual day.
+HOLIDAY_STRENGTH: Final = 30.0
 #: Ridge on the harmonics, as a part of the information in the data, with a whole year seen, and with half of it unseen.
 RIDGE_WHOLE_YEAR: Final = 0.002
 RIDGE_UNSEEN: Final = 50.0
@@ -32,6 +34,8 @@ class Season(NamedTuple):
     """The last weeks' level as a multiple of the year's."""
     week: Floats
     """Multiple for each hour of the week, Monday 00 first; their mean is 1."""
+    holidays: Floats
+    """Multiple for the hours of each holiday beyond their kind of day, by number; 1 for number 0."""
 
     def rate(self, hours: Hours) -> Floats:
         """Expected incidents a second in each of these hours, all known.
@@ -41,7 +45,7 @@ class Season(NamedTuple):
         first = int(hours.day[0])
         daily = [self._daily(day) for day in range(first, int(hours.day[-1]) + 1)]
         by_hour: Floats = np.array(daily)[hours.day - first] * self.week[hours.of_week] / DAY_S
-        return by_hour
+        return by_hour * self.holidays[hours.holiday]
 
     def _daily(self, day: int) -> float:
         angle = 2.0 * math.pi * day / DAYS_A_YEAR
@@ -51,17 +55,31 @@ class Season(NamedTuple):
         return math.exp(mean + year + half) * self.level
 
 
-def fit_season(day: Ints, hour_of_week: Small, hours: Hours, level_days: int) -> Season:
-    """Learn from the local day and hour of week of incidents within `hours`, which are whole local days."""
+def fit_season(hour: Ints, hours: Hours, level_days: int, named: int) -> Season:
+    """Learn from the hours of incidents, counted from the first of `hours`, which are whole local days.
+
+    `named` is how many holidays have a name.
+    """
     first, last = int(hours.day[0]), int(hours.day[-1])
     days = np.arange(first, last + 1)
-    totals = np.bincount(day - first, minlength=days.size).astype(float)
+    totals = np.bincount(hours.day[hour] - first, minlength=days.size).astype(float)
     harmonics, fitted = _fit_harmonics(days, totals)
     recent = slice(-level_days, None)
     level = (totals[recent].sum() + LEVEL_STRENGTH) / (fitted[recent].sum() + LEVEL_STRENGTH)
     seen = np.bincount(hours.of_week, minlength=HOURS_A_WEEK).astype(float)
-    week = week_profile(np.bincount(hour_of_week, minlength=HOURS_A_WEEK).astype(float), seen)
-    return Season(harmonics, float(level), week)
+    week = week_profile(np.bincount(hours.of_week[hour], minlength=HOURS_A_WEEK).astype(float), seen)
+    usual = (fitted * running_level(totals, fitted, level_days))[hours.day - first] * week[hours.of_week] / 24
+    observed = np.bincount(hours.holiday[hour], minlength=named + 1).astype(float)
+    expected = np.bincount(hours.holiday, usual, named + 1).astype(float)
+    return Season(harmonics, float(level), week, _holiday_factors(observed, expected))
+
+
+def _holiday_factors(observed: Floats, expected: Floats) -> Floats:
+    """Multiples of the usual for each holiday: shrunk to all holidays together, and these to any day."""
+    together = (observed[1:].sum() + HOLIDAY_STRENGTH) / (expected[1:].sum() + HOLIDAY_STRENGTH)
+    factor = (observed + HOLIDAY_STRENGTH * together) / (expected + HOLIDAY_STRENGTH)
+    factor[0] = 1.0
+    return np.asarray(factor, np.float64)
 
 
 def week_profile(counts: Floats, hours_seen: Floats) -> Floats:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from holidays import list_supported_countries
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pyproj import CRS
 from pyproj.exceptions import CRSError
@@ -70,6 +71,8 @@ class RegionFile(Contract):
     crs: str
     cell_m: int = Field(default=250, ge=50, le=5000)
     timezone: str
+    holidays: str = Field(default="", pattern=r"^([A-Z]{2}(-[A-Z0-9]{1,3})?)?$")
+    """Whose public holidays: a country or a part of it as in ISO 3166, such as GB-ENG; empty for none."""
     bounds: Bounds
     sources: tuple[Source, ...] = Field(min_length=1)
     institutions: tuple[Institution, ...] = ()
@@ -95,6 +98,15 @@ class RegionFile(Contract):
             ZoneInfo(value)
         except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a folder of zones, or a name too long
             raise ValueError(f"timezone {value!r} is not an IANA zone, such as Europe/London") from None
+        return value
+
+    @field_validator("holidays")
+    @classmethod
+    def _known_holidays(cls, value: str) -> str:
+        country, _, part = value.partition("-")
+        parts = list_supported_countries().get(country)
+        if value and (parts is None or (part and part not in parts)):
+            raise ValueError(f"holidays {value!r} is not a country or part of one, such as GB-ENG")
         return value
 
     @model_validator(mode="after")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -13,11 +12,11 @@ from hypothesis import strategies as st
 from processors.arrays import KINDS
 from processors.baseline import Baseline, fit_baseline, from_bytes, known_by_age, to_bytes
 from processors.cells import CellIndex
-from processors.dispersion import NO_TWINS, TWIN_WITHIN_CELLS, measure_dispersion, measure_twins
 from processors.exposure import Rates, exposure, least_exposure
 from processors.incidents import incidents
 from processors.localtime import LocalHours
 from processors.masses import Masses
+from processors.public_holidays import PublicHolidays
 from processors.season import fit_season, week_profile
 from processors.shares import SHAPES, find_places, fit_shape, region_total, shrink_children, unpack, unseen
 from schemas.detection import DAY_S, HOUR_S, DetectionSettings
@@ -192,7 +191,7 @@ def test_a_known_season_week_and_level_are_found_again() -> None:
     rate = np.exp(3.0 + 0.3 * np.cos(angle) - 0.2 * np.sin(2 * angle)) / 24 * week[hours.of_week]
     rate[-56 * 24 :] *= 1.25
     n = rng.poisson(rate)
-    season = fit_season(np.repeat(hours.day, n), np.repeat(hours.of_week, n), hours, 56)
+    season = fit_season(np.repeat(np.arange(n.size), n), hours, 56, 0)
     # The raised last weeks are a part of the year too, so the harmonics bend towards them; the level makes up for it.
     np.testing.assert_allclose(season.harmonics, [3.0, 0.3, 0.0, 0.0, -0.2], atol=0.12)
     assert season.level > 1.05
@@ -208,7 +207,7 @@ def test_a_part_of_a_year_is_not_taken_for_a_season() -> None:
     hours = local.hours(first, first + 120 * 24 - 1)
     rise = np.linspace(10, 30, 120)
     n = np.random.default_rng(2).poisson(np.repeat(rise / 24, 24)[: hours.day.size])
-    season = fit_season(np.repeat(hours.day, n), np.repeat(hours.of_week, n), hours, 28)
+    season = fit_season(np.repeat(np.arange(n.size), n), hours, 28, 0)
     assert np.abs(season.harmonics[1:]).max() < 0.05
     assert np.exp(season.harmonics[0]) * season.level == pytest.approx(27.5, rel=0.12)  # the last weeks' level
 
@@ -308,7 +307,7 @@ def test_packing_is_exact_and_repeatable(fitted: Baseline) -> None:
     with pytest.raises(ValueError, match="header says"):
         from_bytes(packed + b"x")
     with pytest.raises(ValueError, match="format"):
-        from_bytes(packed.replace(b'"format":1', b'"format":9'))
+        from_bytes(packed.replace(b'"format":2', b'"format":9'))
 
 
 def test_order_of_records_does_not_change_a_bit() -> None:
@@ -320,52 +319,43 @@ def test_order_of_records_does_not_change_a_bit() -> None:
     assert to_bytes(one) == to_bytes(other)
 
 
-@pytest.mark.parametrize(("common", "near"), [(0.0, 0.0), (0.3, 0.0), (0.0, 0.6)])
-def test_dispersion_is_found_where_it_was_put(common: float, near: float) -> None:
-    rng = np.random.default_rng(6)
-    days, side = 330, 24
-    groups, tiles = days * 4, (side // 4) ** 2
-    mean = np.full((groups, tiles), 40.0 / 4 / tiles)
-    if common:
-        mean *= rng.gamma(1 / common, common, (groups, 1))
-    if near:
-        mean *= rng.gamma(1 / near, near, (groups, tiles))
-    n = rng.poisson(mean)
-    group, tile = (np.repeat(index.ravel(), n.ravel()) for index in np.indices(n.shape))
-    inside = rng.integers(0, 16, group.size)
-    rows = located(
-        record=np.arange(1, group.size + 1),
-        ix=tile % (side // 4) * 4 + inside % 4,
-        iy=tile // (side // 4) * 4 + inside // 4,
-        occurred=MONDAY + group * 6 * HOUR_S + rng.integers(0, 6 * HOUR_S, group.size),
-    )
-    chosen = DetectionSettings(baseline_days=330, guard_days=0, merge_minutes=0)
-    zone = ZoneInfo("UTC")
-    baseline = fit(rows, MONDAY + days * DAY_S, chosen, zone)
-    assert baseline is not None
-    found = measure_dispersion(incidents(rows, 0), baseline, chosen, LocalHours(zone))
-    assert found.common[1] == pytest.approx(common, abs=0.03)
-    assert found.local[1] == pytest.approx(near, abs=0.08)
-    assert found.weekly[1] < 0.01
-    assert found.common[0] == found.weekly[0] == found.local[0] == 0.0
-    assert math.isfinite(sum(found.local))
-
-
-@pytest.mark.parametrize("part", [0.0, 0.25, 0.6])
-def test_events_that_both_kinds_report_are_counted(part: float) -> None:
+def test_a_holiday_counts_as_its_kind_of_day_and_has_a_level_of_its_own() -> None:
     rng = np.random.default_rng(3)
-    ed, police = history(rng, 200, 4.0, kind=0), history(rng, 200, 12.0, first_record=50_000)
-    shared = ed[rng.random(ed.size) < part].copy()
-    shared["record"] += 90_000
-    shared["kind"] = 1
-    shared["ix"] += rng.integers(-1, 2, shared.size)
-    shared["occurred"] += rng.integers(-HOUR_S, HOUR_S, shared.size)
-    found = incidents(np.concatenate([ed, police, shared]), 0)
-    twins = measure_twins(found, MONDAY, MONDAY + 201 * DAY_S)
-    if part == 0:
-        assert twins is NO_TWINS
-        return
-    assert twins.part == pytest.approx(part, abs=0.06)
-    assert (np.abs(twins.apart[:, :2]).max(axis=0) <= TWIN_WITHIN_CELLS).all()
-    assert np.median(np.abs(twins.apart[:, 2])) < HOUR_S
-    assert measure_twins(found, MONDAY - 9, MONDAY - 8) is NO_TWINS
+    local = LocalHours(LONDON, PublicHolidays("GB-ENG"))
+    start = local.midnight(18_628) // HOUR_S  # 2021-01-01
+    hours = local.hours(start, start + 4 * 365 * 24)
+    christmas = local.holidays.names.index("Christmas Day") + 1
+    rate = 2.0 * (1.0 + (hours.of_week >= 120)) * np.where(hours.holiday == christmas, 2.5, 1.0)
+    n = rng.poisson(rate)
+    season = fit_season(np.repeat(np.arange(n.size), n), hours, 56, len(local.holidays.names))
+    assert season.holidays[0] == 1.0
+    assert 1.9 < season.holidays[christmas] < 2.6  # held back by a usual day, and four times seen only
+    others = np.delete(season.holidays, [0, christmas])
+    assert np.abs(others - 1.0).max() < 0.25
+    # A Monday in May that is a holiday is expected as a Sunday is; without a calendar as a Monday.
+    monday = local.midnight(19_478) // HOUR_S  # 2023-05-01
+    as_sunday, plain = local.hours(monday, monday + 23), LocalHours(LONDON).hours(monday, monday + 23)
+    assert (as_sunday.of_week == plain.of_week + 144).all()
+    assert (
+        season.rate(as_sunday).sum()
+        > 1.5
+        * season._replace(holidays=np.ones_like(season.holidays))
+        .rate(plain._replace(holiday=np.zeros_like(plain.holiday)))
+        .sum()
+    )
+
+
+def test_hours_around_a_holiday_belong_to_it() -> None:
+    local = LocalHours(LONDON, PublicHolidays("GB-ENG"))
+    first = local.midnight(19_715) // HOUR_S  # 2023-12-24, a Sunday
+    hours = local.hours(first, first + 5 * 24 - 1)
+    name = ["", *local.holidays.names]
+    told = [name[number] for number in hours.holiday]
+    assert told == [""] * 18 + ["Christmas Day"] * 30 + ["Boxing Day"] * 30 + [""] * 42
+    assert (hours.of_week[18:24] // 24 == 5).all()  # the eve is a Saturday evening
+    assert (hours.of_week[24:42] // 24 == 6).all()
+    assert (hours.of_week[42:48] // 24 == 5).all()  # Boxing Day is a day off too
+    assert (hours.of_week[48:72] // 24 == 6).all()
+    assert hours.of_week[72] == 48  # Wednesday again
+    with pytest.raises(ValueError, match="GB-ENG"):
+        PublicHolidays("XX")

@@ -10,7 +10,8 @@ import pytest
 from processors.arrays import KINDS
 from processors.baseline import Baseline, fit_baseline
 from processors.calibration import MOST_DAYS, Calibration, NullScene, calibrate
-from processors.dispersion import NO_TWINS, Dispersion, Twins
+from processors.dispersion import Dispersion, Variation
+from processors.followers import NO_FOLLOWING, NONE, Following
 from processors.incidents import incidents
 from processors.localtime import LocalHours
 from processors.nullmodel import simulate_null
@@ -20,8 +21,9 @@ from schemas.detection import DAY_S, HOUR_S, DetectionSettings
 from tests.builders_processors import MONDAY, history
 
 LONDON = LocalHours(ZoneInfo("Europe/London"))
-DISPERSION = Dispersion(common=(0.02, 0.05), weekly=(0.0, 0.02), local=(0.3, 0.2))
-TWINS = Twins(0.2, np.array([[0, 0, 600], [1, -1, -1200]], np.int64))
+FOLLOWING = Following((NONE, NONE._replace(part=0.02)), NONE._replace(part=0.2, both_ways=True))
+VARIATION = Variation(Dispersion(common=(0.02, 0.05), weekly=(0.0, 0.02)), FOLLOWING)
+PLAIN = Dispersion(*([(0.0, 0.0)] * 2))
 #: A region of a hundred square kilometres, and windows enough for many looks to be one question.
 SETTINGS = DetectionSettings(
     radii_cells=(0, 1, 2, 4),
@@ -47,7 +49,7 @@ def baseline() -> Baseline:
 
 @pytest.fixture(scope="module")
 def calibration(baseline: Baseline) -> Calibration:
-    return calibrate(baseline, DISPERSION, TWINS, SETTINGS, LONDON)
+    return calibrate(baseline, VARIATION, SETTINGS, LONDON)
 
 
 def test_on_fresh_null_data_tracks_open_at_the_budget(baseline: Baseline) -> None:
@@ -57,11 +59,11 @@ def test_on_fresh_null_data_tracks_open_at_the_budget(baseline: Baseline) -> Non
     threshold is made of leave an error of a tenth in the rate at it.
     """
     long = SETTINGS.model_copy(update={"calibration_days": 1820})
-    made = calibrate(baseline, DISPERSION, TWINS, long, LONDON)
+    made = calibrate(baseline, VARIATION, long, LONDON)
     opened, days = 0, 0
     for seed in range(24):
         rng = np.random.default_rng([9, seed])
-        null = simulate_null(baseline, DISPERSION, TWINS, LONDON, baseline.fitted_at, 54, rng)
+        null = simulate_null(baseline, VARIATION, LONDON, baseline.fitted_at, 54, rng)
         scene = NullScene(baseline, SETTINGS, LONDON, baseline.fitted_at, null)
         since, until = baseline.fitted_at + 14 * DAY_S, baseline.fitted_at + 54 * 7 * DAY_S
         seen = scene.run(made.floor, until)
@@ -71,18 +73,19 @@ def test_on_fresh_null_data_tracks_open_at_the_budget(baseline: Baseline) -> Non
 
 
 def test_a_calibration_repeats_to_the_bit_and_survives_packing(baseline: Baseline, calibration: Calibration) -> None:
-    assert calibrate(baseline, DISPERSION, TWINS, SETTINGS, LONDON) == calibration
+    assert calibrate(baseline, VARIATION, SETTINGS, LONDON) == calibration
     assert Calibration.from_json(calibration.to_json()) == calibration
 
 
 def test_a_calibration_says_what_it_rests_on(baseline: Baseline, calibration: Calibration) -> None:
     assert calibration.made_at == baseline.fitted_at
     assert calibration.floor == SETTINGS.close_fraction * calibration.threshold
-    assert calibration.dispersion == DISPERSION
-    assert calibration.twins == TWINS.part
+    assert calibration.dispersion == VARIATION.dispersion
+    assert calibration.twins == FOLLOWING.twins.part
+    assert calibration.echoes == (0.0, 0.02)
     assert calibration.n_peaks > 60
     assert 0.03 < calibration.threshold_error < 0.6
-    other = calibrate(baseline, DISPERSION, TWINS, SETTINGS.model_copy(update={"seed": 4}), LONDON)
+    other = calibrate(baseline, VARIATION, SETTINGS.model_copy(update={"seed": 4}), LONDON)
     assert other.fingerprint.partition("-")[0] != calibration.fingerprint.partition("-")[0]
     assert other.fingerprint.partition("-")[2] == calibration.fingerprint.partition("-")[2]
     assert abs(other.threshold - calibration.threshold) < 4 * calibration.threshold_error
@@ -99,7 +102,7 @@ def test_recurrence_grows_with_the_score_and_is_the_budget_at_the_threshold(cali
 
 def test_a_smaller_budget_asks_for_more(baseline: Baseline, calibration: Calibration) -> None:
     strict = SETTINGS.model_copy(update={"budget_per_28d": 0.5, "calibration_days": 364})
-    assert calibrate(baseline, DISPERSION, TWINS, strict, LONDON).threshold > calibration.threshold + 0.5
+    assert calibrate(baseline, VARIATION, strict, LONDON).threshold > calibration.threshold + 0.5
 
 
 def test_where_next_to_nothing_happens_the_threshold_is_still_one() -> None:
@@ -107,17 +110,18 @@ def test_where_next_to_nothing_happens_the_threshold_is_still_one() -> None:
     rows = history(rng, 364, 0.2, side=60)
     fitted = fit_baseline(incidents(rows, 3600), rows, MONDAY + 364 * DAY_S, SETTINGS, LONDON)
     assert fitted is not None
-    found = calibrate(fitted, Dispersion(*([(0.0, 0.0)] * 3)), NO_TWINS, SETTINGS, LONDON)
+    found = calibrate(fitted, Variation(PLAIN, NO_FOLLOWING), SETTINGS, LONDON)
     assert 2.0 < found.threshold < 10.0
     assert np.isfinite(found.threshold_error)
     assert found.recurrence_days(found.threshold) >= 14.0
 
 
-@pytest.mark.parametrize("twins", [NO_TWINS, Twins(0.3, np.array([[0, 0, 600], [0, 0, -600]], np.int64))])
-def test_simulated_incidents_are_those_of_the_baseline(baseline: Baseline, twins: Twins) -> None:
-    plain = Dispersion(*([(0.0, 0.0)] * 3))
+@pytest.mark.parametrize("following", [NO_FOLLOWING, FOLLOWING])
+def test_simulated_incidents_are_those_of_the_baseline(baseline: Baseline, following: Following) -> None:
     weeks = 52
-    null = simulate_null(baseline, plain, twins, LONDON, baseline.fitted_at, weeks, np.random.default_rng(1))
+    null = simulate_null(
+        baseline, Variation(PLAIN, following), LONDON, baseline.fitted_at, weeks, np.random.default_rng(1)
+    )
     first = baseline.fitted_at // HOUR_S
     rates = baseline.rates(LONDON.hours(first, first + weeks * 168 - 1))
     n = np.bincount(null.kind, minlength=KINDS)
@@ -149,14 +153,21 @@ def test_simulated_incidents_are_those_of_the_baseline(baseline: Baseline, twins
 
 
 def test_a_shared_event_is_simulated_as_one_incident_of_each_kind(baseline: Baseline) -> None:
-    apart = np.array([[1, 2, 777]], np.int64)
-    plain = Dispersion(*([(0.0, 0.0)] * 3))
-    null = simulate_null(baseline, plain, Twins(0.5, apart), LONDON, baseline.fitted_at, 20, np.random.default_rng(1))
+    chance = np.zeros_like(NONE.chance)
+    chance[0, 0] = 1.0  # in the same cell, within three hours
+    twins = NONE._replace(part=0.5, chance=chance, both_ways=True)
+    following = NO_FOLLOWING._replace(twins=twins)
+    null = simulate_null(
+        baseline, Variation(PLAIN, following), LONDON, baseline.fitted_at, 20, np.random.default_rng(1)
+    )
     columns = list(zip(null.kind.tolist(), null.ix.tolist(), null.iy.tolist(), null.occurred.tolist(), strict=True))
-    police = {row[1:] for row in columns if row[0] == 1}
+    police: dict[tuple[int, int], list[int]] = {}
+    for kind, x, y, when in columns:
+        if kind == 1:
+            police.setdefault((x, y), []).append(when)
     ed = [row[1:] for row in columns if row[0] == 0]
-    paired = sum((x + 1, y + 2, when + 777) in police for x, y, when in ed)
-    assert paired / len(ed) == pytest.approx(0.5, abs=0.08)
+    paired = sum(any(abs(when - other) <= 3 * HOUR_S for other in police.get((x, y), ())) for x, y, when in ed)
+    assert paired / len(ed) == pytest.approx(1 - np.exp(-0.5), abs=0.08)
 
 
 def test_a_tail_of_known_shape_is_found() -> None:
