@@ -19,15 +19,20 @@ from alerts.schedule import Input, ReplaySchedule
 from alerts.wording import evidence_of, headline, per_kind
 from processors.calibration import MOST_DAYS, Calibration
 from processors.detector import Detector, Look
+from processors.feedhealth import Finding
 from processors.grid import Grid
 from processors.incidents import incidents
 from processors.kernels import surprise
+from processors.layers import layer_messages, layers
+from processors.permutation import window_p_value
 from processors.public_holidays import PublicHolidays
 from processors.records import Outcome
 from processors.tracking import Tracker
 from schemas.alert import Alert, AlertReason, DetectedWindow, EpisodeState, LookReport, Window
 from schemas.base import Contract, moment
 from schemas.detection import Detection, DetectionSettings
+from schemas.feeds import FeedNotice, feed_sentence
+from schemas.layers import LayerSettings, MapLayers
 from schemas.located import Gate, Kind, LocatedArray
 from schemas.region import RegionFile
 
@@ -83,6 +88,7 @@ class RegionMonitor:
         self._tracker = Tracker()
         self._schedule = schedule
         self._simulated = simulated
+        self._look: Look | None = None
         self._removed: list[LocatedArray] = []
         self._places: dict[tuple[int, int], tuple[float, ...]] = {}
 
@@ -90,6 +96,7 @@ class RegionMonitor:
 
     def apply(self, rows: LocatedArray) -> Tally:
         """Apply revisions in any order, any number of times. Returns what became of each."""
+        rows = self.detector.gated(rows)
         applied = self.detector.apply(rows)
         self._note(applied.removed)
         return _tally(rows["kind"], rows["gate"], applied.outcome)
@@ -110,6 +117,7 @@ class RegionMonitor:
 
     def _replay(self, schedule: ReplaySchedule) -> tuple[Tally, list[LookOutcome]]:
         steps = schedule.due(LOOKS_AT_ONCE)
+        gates = self.detector.gated(steps.rows)["gate"]
         outcomes, looks = [], []
         for step in self.detector.run(steps):
             self._note(step.removed)
@@ -117,7 +125,7 @@ class RegionMonitor:
             looks.append(self._conclude(step.look))
         if not looks:
             return Counter(), []
-        return _tally(steps.rows["kind"], steps.rows["gate"], np.concatenate(outcomes)), looks
+        return _tally(steps.rows["kind"], gates, np.concatenate(outcomes)), looks
 
     def _note(self, removed: LocatedArray) -> None:
         """Remember what may be evidence of an episode and counts no more."""
@@ -133,6 +141,7 @@ class RegionMonitor:
     def _conclude(self, look: Look) -> LookOutcome:
         as_of = self.last_look = look.as_of
         self.calibration = look.calibration
+        self._look = look
         if look.calibration is None:
             return LookOutcome(as_of, None, ())
         alerts = tuple(self._decide(look.detections, look.calibration, as_of))
@@ -159,6 +168,8 @@ class RegionMonitor:
             self.episodes.pop(episode.track, None)
         else:
             self.episodes[episode.track] = episode
+        if reason in _NEW_EVIDENCE:
+            self.detector.remember(episode.told)
         if reason is not None:
             yield self._alert(episode, reason, calibration, as_of)
 
@@ -192,6 +203,14 @@ class RegionMonitor:
         return told._replace(
             observed=tuple(int(count) for count in observed), kind_scores=tuple(scores), score=sum(scores)
         )
+
+    def layers(self, settings: LayerSettings) -> Iterator[MapLayers]:
+        """The map layers of whole days up to the last look, in messages small enough to send."""
+        local = self.detector.local
+        today = local.midnight(local.day(self.last_look))
+        found = incidents(self.detector.store.counted(), self._settings.merge_minutes * 60)
+        if found.occurred.size:
+            yield from layer_messages(self.region.id, self._grid, layers(found, today, settings))
 
     # --- what is said -----------------------------------------------------------------------------------------------
 
@@ -236,7 +255,9 @@ class RegionMonitor:
             expected=_expectations(told),
             score=round(told.score, 4),
             recurrence_interval_days=round(recurrence, 1),
+            permutation_p_value=self._second_opinion(told) if reason in _NEW_EVIDENCE else None,
             evidence=evidence_of(told),
+            effect=_effects(told),
             headline=headline(
                 reason,
                 episode.state,
@@ -246,8 +267,31 @@ class RegionMonitor:
                 cap=MOST_DAYS,
                 simulated=self._simulated,
             ),
+            not_known=self.notices(),
             simulated=self._simulated,
         )
+
+    def _second_opinion(self, told: Detection) -> float | None:
+        baseline = self.detector.baseline
+        if baseline is None:
+            return None
+        usual = baseline.usual_in(told.ix, told.iy, told.radius_cells)
+        p = window_p_value(told.observed, told.around, usual, baseline.incidents.tolist())
+        return float(f"{p:.3g}")
+
+    def notices(self) -> tuple[FeedNotice, ...]:
+        """What was wrong with feeds as of the last look."""
+        return tuple(self._notice(*found) for found in self.detector.notices(self._look)) if self._look else ()
+
+    def _notice(self, found: Finding, heard: int | None) -> FeedNotice:
+        sources = self.region.sources
+        if found.source >= len(sources):  # the region file has become shorter
+            name = ident = f"source {found.source}"
+        else:
+            ident = sources[found.source].id
+            name = sources[found.source].name or ident
+        since = None if heard is None else moment(heard)
+        return FeedNotice(ident, found.problem, since, feed_sentence(name, found.problem, since))
 
     def _report(self, detections: list[Detection], calibration: Calibration, as_of: int) -> LookReport:
         return LookReport(
@@ -302,11 +346,19 @@ def _counts(detection: Detection) -> dict[str, int]:
     return {name: int(count) for name, count in per_kind(detection.observed).items()}
 
 
+def _effects(detection: Detection) -> dict[str, float]:
+    pairs = zip(detection.observed, detection.expected, strict=True)
+    ratios = tuple(count / mean if mean > 0 else 0.0 for count, mean in pairs)
+    return {name: float(f"{ratio:.3g}") for name, ratio in per_kind(ratios).items()}
+
+
 def _expectations(detection: Detection) -> dict[str, float]:
     # Four digits that mean something, also of an expectation that is far below one.
     return {name: float(f"{value:.4g}") for name, value in per_kind(detection.expected).items()}
 
 
+#: Alerts that tell a window for the first time.
+_NEW_EVIDENCE = (AlertReason.OPENED, AlertReason.ESCALATED)
 _OUTCOME_NAMES = ("located", "gated", "duplicate")
 #: Column of _OUTCOME_NAMES for each outcome of a row that is not gated.
 _COLUMN = np.zeros(len(Outcome), dtype=np.int64)

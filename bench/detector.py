@@ -22,10 +22,11 @@ from bench.source import CHICAGO, ROOT, data_file
 from processors.detector import Detector
 from processors.kernels import EPOCH_HOURS
 from processors.localtime import HOUR_S
+from processors.public_holidays import PublicHolidays
 from processors.warm import warm_up
 from schemas.detection import DetectionSettings
 from schemas.located import LOCATED, LocatedArray, record_hash
-from schemas.region import load_region
+from schemas.region import RegionFile, load_region
 from simulation.records import SimulatedRecord, simulate
 
 #: Simulated histories that lie upon each other: with seven of two years there are about 80,000 records with a place.
@@ -83,7 +84,7 @@ def write_rows(path: str) -> None:
         rng = np.random.default_rng(layer)
         found = simulate(region, start, 730, rng, id_prefix=f"SIM-{layer}-")
         records += found.known_at(start + timedelta(days=730)).records
-    rows = _located(records, region.cell_m)
+    rows = _located(records, region)
     np.save(path, rows[np.lexsort((rows["record"], rows["recorded_us"]))])
 
 
@@ -95,7 +96,7 @@ def hampshire() -> dict[str, float]:
         path = f"{folder}/rows.npy"
         subprocess.run([sys.executable, "-m", "bench.detector", "rows", path], cwd=ROOT, check=True)
         rows = np.load(path)
-    detector = Detector(DetectionSettings(), region.zone)
+    detector = Detector(DetectionSettings(), region.zone, PublicHolidays(region.holidays))
     history, live = rows[:-RESCORED], rows[-RESCORED:]
     detector.apply(history)
     as_of = int(history["recorded_us"][-1] // 1_000_000)
@@ -124,7 +125,9 @@ def hampshire() -> dict[str, float]:
     }
 
 
-def _located(records: list[SimulatedRecord], cell_m: float) -> LocatedArray:
+def _located(records: list[SimulatedRecord], region: RegionFile) -> LocatedArray:
+    numbers = {source.id: number for number, source in enumerate(region.sources)}
+    cell_m = region.cell_m
     placed = [record for record in records if record.easting is not None and record.northing is not None]
     rows = np.zeros(len(placed), LOCATED)
     rows["record"] = [record_hash(record.source, record.record_id) for record in placed]
@@ -135,6 +138,7 @@ def _located(records: list[SimulatedRecord], cell_m: float) -> LocatedArray:
     rows["iy"] = [int((record.northing or 0.0) // cell_m) for record in placed]
     rows["occurred"] = [int(record.occurred_at.timestamp()) for record in placed]
     rows["recorded_us"] = [int(record.recorded_at.timestamp() * 1e6) for record in placed]
+    rows["source"] = [numbers[record.source] for record in placed]
     rows["weight"] = 1
     return rows
 

@@ -22,11 +22,9 @@ from pyproj import Transformer
 
 from processors.calibration import LOOK_S, Calibration
 from processors.detector import Detector
-from processors.dispersion import measure_variation
-from processors.incidents import incidents
-from processors.localtime import LocalHours
-from processors.nullmodel import simulate_null
+from processors.public_holidays import PublicHolidays
 from processors.tracking import Track, Tracker
+from processors.verify import null_records
 from processors.warm import warm_up
 from schemas.detection import DetectionSettings
 from schemas.located import LOCATED, Kind, LocatedArray, record_hash
@@ -59,7 +57,7 @@ def main() -> None:
     settings = DetectionSettings()
     detector, result = drive(rows, region, settings, args.tracks)
     if args.null is not None:
-        rows = null_rows(detector, region, weeks=(args.end - args.begin).days // 7, seed=args.null)
+        rows = null_rows(detector, weeks=(args.end - args.begin).days // 7, seed=args.null)
         result["simulated_null"] = drive(rows, region, settings, args.tracks)[1]
     print(json.dumps(result, indent=2))
 
@@ -87,30 +85,19 @@ def read_rows(path: Path, region: RegionFile, begin: date, end: date) -> Located
     return rows[np.lexsort((rows["record"], rows["recorded_us"]))]
 
 
-def null_rows(detector: Detector, region: RegionFile, weeks: int, seed: int) -> LocatedArray:
-    """Simulated records: the last baseline for ever, with its dispersion, and shares just as they were fitted."""
-    baseline, settings, local = detector.baseline, detector.settings, LocalHours(region.zone)
-    if baseline is None:
+def null_rows(detector: Detector, weeks: int, seed: int) -> LocatedArray:
+    """Simulated records: the last baseline for ever."""
+    if detector.baseline is None:
         raise SystemExit("These dates are too few for a baseline, so there is nothing to simulate from.")
-    certain = baseline._replace(share_variance=np.zeros_like(baseline.share_variance))
     rng = np.random.default_rng(seed)
-    begin = baseline.fitted_at
-    found = incidents(detector.store.counted(), settings.merge_minutes * 60)
-    variation = measure_variation(found, baseline, settings, local)
-    null = simulate_null(certain, variation, local, begin, weeks, rng)
-    rows = np.zeros(null.kind.size, LOCATED)
-    rows["record"] = np.arange(1, rows.size + 1)
-    rows["revision"] = 1
-    rows["kind"], rows["ix"], rows["iy"], rows["occurred"] = null.kind, null.ix, null.iy, null.occurred
-    rows["recorded_us"] = null.known * 1_000_000
-    return rows
+    return null_records(detector.baseline, detector.variation(), detector.local, weeks, rng)
 
 
 def drive(
     rows: LocatedArray, region: RegionFile, settings: DetectionSettings, list_tracks: bool
 ) -> tuple[Detector, dict[str, Any]]:
     """Apply and look at each quarter of an hour at which something new is known."""
-    detector = Detector(settings, region.zone)
+    detector = Detector(settings, region.zone, PublicHolidays(region.holidays))
     tracker = Tracker()
     opened: list[Track] = []
     calibrations: list[Calibration] = []

@@ -10,7 +10,7 @@ import click
 from schemas.base import ToldError
 
 #: Commands by name; each is the function of its name in the module of its name.
-COMMANDS = ("demo", "replay", "scan", "simulate", "worker", "contracts")
+COMMANDS = ("calibrate", "baseline", "demo", "replay", "scan", "simulate", "worker", "contracts")
 
 
 class OnDemand(click.Group):
@@ -38,6 +38,7 @@ def hotspot() -> None:
       hotspot demo                          the whole system on this machine, with simulated records
       hotspot replay FILE --region regions/chicago.toml --embedded --out out/
       hotspot scan job.prm --out out.json   a scan statistic, as SaTScan is asked for it
+      hotspot baseline FILE --region regions/chicago.toml --from 2014-01-01 --to 2016-12-31
       hotspot worker                        the agents against configured servers
     """
 

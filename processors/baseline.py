@@ -3,28 +3,41 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from processors.arrays import BLOCKS, KINDS, Floats, Small
+from processors.arrays import BLOCKS, KINDS, Floats, Ints, Small
 from processors.exposure import Rates
+from processors.feeds import Feeds, fit_feeds, last_heard
 from processors.incidents import Incidents
 from processors.localtime import BLOCK_OF_HOUR, DAY_S, HOUR_S, HOURS_A_DAY, Hours, LocalHours
-from processors.season import Season, fit_season
+from processors.season import NEWEST_DAYS, Season, at_newest_level, fit_season
 from processors.shares import Places, Shares, find_places, fit_shares
 from schemas.detection import DetectionSettings
-from schemas.located import LocatedArray, Status
+from schemas.located import LocatedArray
 
 MIN_INCIDENTS: Final = 50
 """At least one kind must have shown so many before there is a baseline at all."""
 MIN_OF_KIND: Final = 20
 MIN_DAYS_OF_KIND: Final = 28
 """A kind with less is left out: no expectation, no score."""
-DELAY_STRENGTH: Final = 20.0
-"""Records' worth of trust in prompt reporting, so that no age is ever expected to show nothing; and in all hours."""
 _FORMAT: Final = 2
+
+
+class PastEpisode(NamedTuple):
+    """A window that was told as unusual: its incidents are to teach no more than what was usual there."""
+
+    ix: int
+    iy: int
+    radius_cells: int
+    begin: int
+    """Event times in (begin, end], s."""
+    end: int
+    weight: float
+    """Expected by observed."""
 
 
 class Baseline(NamedTuple):
@@ -36,25 +49,50 @@ class Baseline(NamedTuple):
     shares: Shares
     share_variance: Floats
     """[seen cell, last row any unseen cell; kind] how unsure a cell's share is: variance by squared share."""
-    known: Floats
-    """Part of the incidents that is known, [kind, local hour of the day it happened in, whole hours of age]."""
+    feeds: Feeds
     incidents: Small
     """Incidents learned from, by kind."""
+    of_cell: Small
+    """[seen cell, kind] incidents learned from."""
     records: int
     """Counting records of the period learned from, as they then were."""
+
+    def usual_in(self, ix: int, iy: int, radius_cells: int) -> tuple[int, ...]:
+        """Incidents learned from in a disc, by kind."""
+        x, y = self.places.ix.astype(np.int64) - ix, self.places.iy.astype(np.int64) - iy
+        return tuple(self.of_cell[x * x + y * y <= radius_cells * radius_cells].sum(axis=0).tolist())
 
     @property
     def scored(self) -> tuple[bool, ...]:
         """Which kinds have an expectation."""
         return tuple(season is not None for season in self.seasons)
 
-    def rates(self, hours: Hours) -> Rates:
-        """Expected incidents a second of the region over a run of hours."""
+    def hourly(self, hours: Hours) -> Floats:
+        """Expected incidents a second of the region, all known: [kind, hour]."""
         rate = np.zeros((KINDS, hours.day.size))
         for k, season in enumerate(self.seasons):
             if season is not None:
                 rate[k] = season.rate(hours)
-        return Rates(hours.first, rate, hours.block, hours.clock, self.known)
+        return rate
+
+    def rates(self, hours: Hours, heard: Ints) -> Rates:
+        """Expected incidents a second over a run of hours by feed, each last heard at a moment (s)."""
+        feeds = self.feeds
+        silent = np.zeros(heard.size, np.uint8)
+        of_feed = self.hourly(hours)[feeds.kind]
+        return Rates(
+            first=hours.first,
+            rate=of_feed,
+            block=hours.block,
+            clock=hours.clock,
+            known=feeds.known,
+            kind=feeds.kind,
+            source=feeds.source,
+            heard=heard,
+            lag_s=feeds.lag_s,
+            quiet_s=feeds.quiet_s,
+            silent=silent,
+        )
 
     def yearly(self) -> tuple[float, ...]:
         """Incidents a year at the present level, by kind; 0 for a kind without a baseline."""
@@ -70,11 +108,17 @@ def taught_period(at: int, settings: DetectionSettings) -> tuple[int, int]:
 
 
 def fit_baseline(
-    found: Incidents, rows: LocatedArray, at: int, settings: DetectionSettings, local: LocalHours
+    found: Incidents,
+    rows: LocatedArray,
+    at: int,
+    settings: DetectionSettings,
+    local: LocalHours,
+    episodes: Iterable[PastEpisode] = (),
 ) -> Baseline | None:
     """Learn from the incidents that occurred in (at - baseline, at - guard]; None while there is too little.
 
-    `rows` are the records behind the incidents: they tell how late records are known.
+    `rows` are the records behind the incidents: they tell how late records are known. Incidents of past episodes teach
+    the shares of places less.
     """
     begin, end = taught_period(at, settings)
     taught = (found.occurred > begin) & (found.occurred <= end)
@@ -106,37 +150,46 @@ def fit_baseline(
     fitted = np.array([season is not None for season in seasons])
     places, row = find_places(history.ix, history.iy)
     block = BLOCK_OF_HOUR[of_week]
-    shares, share_variance = fit_shares(places, row, history.kind, block, _block_parts(seasons), fitted)
-    known = known_by_age(rows, begin, end, settings.spans_s[-1], local)
+    weight = episode_weights(history, episodes)
+    shares, share_variance = fit_shares(places, row, history.kind, block, weight, _block_parts(seasons), fitted)
+    feeds = fit_feeds(rows, places, at, begin, end, settings.spans_s[-1], local)
+    for k, season in enumerate(seasons):
+        if season is not None:
+            occurred = found.occurred[found.kind == k]
+            seasons[k] = _at_newest_level(season, occurred, feeds, k, last_heard(rows, feeds), at, local)
     records = int(((rows["occurred"] > begin) & (rows["occurred"] <= end)).sum())
-    return Baseline(at, tuple(seasons), places, shares, share_variance, known, per_kind.astype(np.int32), records)
+    of_cell = np.bincount(row * KINDS + history.kind, minlength=places.ix.size * KINDS).reshape(-1, KINDS)
+    counts = per_kind.astype(np.int32), of_cell.astype(np.int32)
+    return Baseline(at, tuple(seasons), places, shares, share_variance, feeds, *counts, records)
 
 
-def known_by_age(rows: LocatedArray, begin: int, end: int, oldest_s: int, local: LocalHours) -> Floats:
-    """Part of the records of each age in whole hours that is known, relative to the oldest age.
+def episode_weights(history: Incidents, episodes: Iterable[PastEpisode]) -> Floats:
+    """Weight of each incident: 1, or the least of the episodes that it was a part of."""
+    weight = np.ones(history.occurred.size)
+    for episode in episodes:
+        during = np.flatnonzero((history.occurred > episode.begin) & (history.occurred <= episode.end))
+        x, y = history.ix[during].astype(np.int64) - episode.ix, history.iy[during].astype(np.int64) - episode.iy
+        inside = during[x * x + y * y <= episode.radius_cells**2]
+        weight[inside] = np.minimum(weight[inside], episode.weight)
+    return weight
 
-    By kind and by the local hour of the day of the event, each hour shrunk to all hours together. Only records that
-    were never revised tell when they were first known: the store keeps the newest revision.
-    """
-    ages = -(-oldest_s // HOUR_S) + 1
-    known = np.ones((KINDS, HOURS_A_DAY, ages))
-    occurred, recorded_us, kind = (np.ascontiguousarray(rows[name]) for name in ("occurred", "recorded_us", "kind"))
-    late = np.maximum(-(-(recorded_us - occurred * 1_000_000) // (HOUR_S * 1_000_000)), 0)
-    used = (rows["status"] == Status.RECORDED) & (occurred > begin) & (occurred <= end) & (late < ages)
-    if not used.any():
-        return known
-    occurred, late, kind = occurred[used], late[used], kind[used]
-    first = int(occurred.min()) // HOUR_S
-    clock = local.hours(first, int(occurred.max()) // HOUR_S).clock[occurred // HOUR_S - first].astype(np.int64)
-    for k in range(KINDS):
-        mine = kind == k
-        if mine.any():
-            by_clock = np.bincount(clock[mine] * ages + late[mine], minlength=HOURS_A_DAY * ages)
-            by_age = np.cumsum(by_clock.reshape(HOURS_A_DAY, ages), axis=1)
-            pooled = by_age.sum(axis=0)
-            usual = (pooled + DELAY_STRENGTH) / (pooled[-1] + DELAY_STRENGTH)
-            known[k] = (by_age + DELAY_STRENGTH * usual) / (by_age[:, -1:] + DELAY_STRENGTH)
-    return known
+
+def _at_newest_level(
+    season: Season, occurred: Ints, feeds: Feeds, kind: int, heard: Ints, at: int, local: LocalHours
+) -> Season:
+    """The season at the level of the last days before `at`, as far as they can be known: feeds were last `heard`."""
+    hours = local.hours(at // HOUR_S - NEWEST_DAYS * HOURS_A_DAY, at // HOUR_S - 1)
+    ends = (hours.first + 1 + np.arange(hours.day.size)) * HOUR_S
+    known = np.zeros(hours.day.size)
+    for f in np.flatnonzero(feeds.kind == kind):
+        until = at if at - heard[f] <= feeds.lag_s[f] else min(int(heard[f]), at)
+        age = np.minimum((until - ends) // HOUR_S, feeds.known.shape[2] - 1)
+        known += np.where(age >= 0, feeds.part_of_all[f] * feeds.known[f, hours.clock, np.maximum(age, 0)], 0.0)
+    day = hours.day - hours.day[0]
+    usual = np.bincount(day, season.rate(hours) * HOUR_S * known).astype(float)
+    hour = occurred // HOUR_S - hours.first
+    hour = hour[(hour >= 0) & (hour < hours.day.size)]
+    return at_newest_level(season, np.bincount(day[hour], minlength=usual.size).astype(float), usual)
 
 
 def _block_parts(seasons: list[Season | None]) -> Floats:
@@ -159,7 +212,8 @@ def to_bytes(baseline: Baseline) -> bytes:
             arrays[f"holidays{k}"] = season.holidays
     arrays.update({f"place_{name}": value for name, value in baseline.places._asdict().items() if name != "n_large"})
     arrays.update({f"share_{name}": value for name, value in baseline.shares._asdict().items()})
-    arrays.update(share_variance=baseline.share_variance, known=baseline.known, incidents=baseline.incidents)
+    arrays.update({f"feed_{name}": value for name, value in baseline.feeds._asdict().items()})
+    arrays.update(share_variance=baseline.share_variance, incidents=baseline.incidents, of_cell=baseline.of_cell)
     header = {
         "format": _FORMAT,
         "fitted_at": baseline.fitted_at,
@@ -201,7 +255,8 @@ def from_bytes(packed: bytes) -> Baseline:
         places,
         shares,
         arrays["share_variance"],
-        arrays["known"],
+        Feeds(**{name: arrays[f"feed_{name}"] for name in Feeds._fields}),
         arrays["incidents"],
+        arrays["of_cell"],
         header["records"],
     )

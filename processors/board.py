@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from processors.arrays import COLUMNS, KINDS, Bytes, Floats, Ints, Small
+from processors.arrays import BLOCKS, KINDS, Bytes, Floats, Ints, Small
 from processors.cells import CellIndex
 
 # Places in `Board.cursor`.
@@ -45,7 +45,7 @@ class Board(NamedTuple):
     listed: Bytes
     """[cell, R, S] whether a window is a candidate."""
     mass: Floats
-    """[cell, R, kind and block] part of the region's expectation that falls into a disc."""
+    """[cell, R, feed and block] part of the region's expectation that falls into a disc."""
     candidates: Ints
     """Windows, numbered (cell · R + radius) · S + span: all that have a count they need, and perhaps more."""
     when: Ints
@@ -67,12 +67,14 @@ class Bar(NamedTuple):
     enough: Floats
     """[count] the largest expectation under which a count of one kind can still do its part to reach the floor."""
     least: Floats
-    """[S, kind and block] least exposure within the epoch."""
-    least_of_kind: Floats
-    """[S, kind] least exposure within the epoch, all blocks together."""
+    """[S, feed and block] least exposure within the epoch."""
+    least_of_feed: Floats
+    """[S, feed] least exposure within the epoch, all blocks together."""
+    first: Ints
+    """Where the feeds of each kind begin; one more entry at the end."""
 
 
-def new_board(cells: CellIndex, radii: tuple[int, ...], spans: tuple[int, ...], live: int) -> Board:
+def new_board(cells: CellIndex, radii: tuple[int, ...], spans: tuple[int, ...], feeds: int, live: int) -> Board:
     """An empty board for the cells of an index, with room for its capacity and for `live` incidents."""
     n, r, s = cells.capacity, len(radii), len(spans)
     board = Board(
@@ -84,7 +86,7 @@ def new_board(cells: CellIndex, radii: tuple[int, ...], spans: tuple[int, ...], 
         counts=np.zeros((n, KINDS, s, r), np.int32),
         need=np.full((n, KINDS, s, r), NEVER, np.int32),
         listed=np.zeros((n, r, s), np.uint8),
-        mass=np.zeros((n, r, COLUMNS)),
+        mass=np.zeros((n, r, feeds * BLOCKS)),
         candidates=np.zeros(n * r * s, np.int64),
         when=np.zeros(live, np.int64),
         where=np.zeros(live, np.int32),
@@ -106,7 +108,8 @@ def clear(board: Board) -> None:
 
 def grown(board: Board, cells: CellIndex, live: int) -> Board:
     """The same board with room for the index's cells and for `live` incidents."""
-    larger = new_board(cells, tuple(board.radii.tolist()), tuple(board.spans.tolist()), max(live, board.when.size))
+    radii, spans = tuple(board.radii.tolist()), tuple(board.spans.tolist())
+    larger = new_board(cells, radii, spans, board.mass.shape[2] // BLOCKS, max(live, board.when.size))
     for name in ("holders", "counts", "need", "listed", "mass", "candidates", "when", "where", "kind", "cursor"):
         old = getattr(board, name)
         getattr(larger, name)[: old.shape[0]] = old

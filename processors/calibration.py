@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numba import njit
 
-from processors.arrays import Bytes, Floats, Ints, Small
+from processors.arrays import Floats, Ints, Small
 from processors.baseline import Baseline
 from processors.board import Bar, Board, clear, new_board
 from processors.cells import CellIndex
@@ -174,15 +174,18 @@ class NullScene:
     def __init__(
         self, baseline: Baseline, settings: DetectionSettings, local: LocalHours, begin: int, null: NullIncidents
     ) -> None:
-        self._baseline, self._settings, self._null = baseline, settings, null
+        self._baseline, self._settings, self._null, self._begin = baseline, settings, null, begin
         self._cells = CellIndex(settings.radii_cells)
         self._usual = self._cells.ensure(baseline.places.ix, baseline.places.iy)
         self._where = self._cells.ensure(null.ix, null.iy).astype(np.int32)
-        self._board = new_board(self._cells, settings.radii_cells, settings.spans_s, null.kind.size + 1)
+        self._board = new_board(
+            self._cells, settings.radii_cells, settings.spans_s, baseline.feeds.kind.size, null.kind.size + 1
+        )
         Masses(baseline, self._cells).fill(np.arange(self._cells.size), self._board.mass)
         last = int(null.known[-1]) if null.known.size else begin
         first = begin - settings.spans_s[-1]
-        self._rates = baseline.rates(local.hours(first // HOUR - 1, last // HOUR + 2 * EPOCH_HOURS))
+        hours = local.hours(first // HOUR - 1, last // HOUR + 2 * EPOCH_HOURS)
+        self._rates = baseline.rates(hours, np.zeros(baseline.feeds.kind.size, np.int64))
         # Windows are full, and looked at, once the longest span has passed.
         moments = np.unique(-(-null.known // LOOK_S) * LOOK_S)
         self._moments = moments[moments > begin + settings.spans_s[-1]]
@@ -192,12 +195,11 @@ class NullScene:
         board, settings = self._board, self._settings
         clear(board)
         board.holders[self._usual] = 1
-        bar = new_bar(settings, floor, self._baseline.scored)
+        bar = new_bar(settings, floor, self._baseline.scored, self._baseline.feeds.first)
+        self._rates.heard[:] = self._begin
         moments = self._moments[self._moments < until]
         null = self._null
-        found, window, score = _run(
-            board, bar, self._rates, self._cells.size, self._where, null.kind, null.occurred, null.known, moments
-        )
+        found, window, score = _run(board, bar, self._rates, self._cells.size, self._where, null, moments)
         spans, radii = board.spans.size, board.radii
         disc = window // spans
         some = np.flatnonzero(found)
@@ -219,12 +221,11 @@ def _run(
     rates: Rates,
     cells: int,
     where: Small,
-    kind: Bytes,
-    occurred: Ints,
-    known: Ints,
+    null: NullIncidents,
     moments: Ints,
 ) -> tuple[Ints, Ints, Floats]:
     """Look at every moment; returns how many windows each look found, and the windows with their scores."""
+    kind, occurred, known, feed, heard = null.kind, null.occurred, null.known, null.feed, rates.heard
     found = np.zeros(moments.size, np.int64)
     window = np.empty(1024, np.int64)
     score = np.empty(1024)
@@ -235,6 +236,7 @@ def _run(
             cell = where[arrived]
             board.holders[cell] += 1
             insert(board, occurred[arrived], cell, kind[arrived])
+            heard[feed[arrived]] = known[arrived]
             arrived += 1
         windows, scores, _ = look(board, bar, rates, cells, moments[m])
         found[m] = windows.size

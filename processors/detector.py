@@ -11,9 +11,11 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from processors.arrays import Bytes, Ints, Small
-from processors.baseline import Baseline, fit_baseline, from_bytes, taught_period, to_bytes
+from processors.baseline import Baseline, PastEpisode, fit_baseline, from_bytes, taught_period, to_bytes
 from processors.calibration import Calibration, calibrate, settings_fingerprint
-from processors.dispersion import measure_variation
+from processors.dispersion import Variation, measure_variation
+from processors.feedhealth import Finding
+from processors.feedwatch import FeedWatch
 from processors.incidents import incidents
 from processors.live import LiveRecords
 from processors.localtime import DAY_S, LocalHours
@@ -47,6 +49,8 @@ class Look(NamedTuple):
     """None before there is enough history; then nothing is detected."""
     refitted: bool
     calibrated: bool
+    heard: tuple[int, ...]
+    """When each feed of the baseline was last heard, s."""
 
 
 class Step(NamedTuple):
@@ -72,12 +76,19 @@ class Detector:
         self._built = False  # whether windows and live records follow the store
         self._first: int | None = None  # no counting record is older
         self._taught = 0  # counting records now in the period of the baseline
+        self._feeds = FeedWatch(self._local)
+        self._episodes: list[PastEpisode] = []
         self._unsaved: set[str] = set()
 
     @property
     def settings(self) -> DetectionSettings:
         """With which this detector was made."""
         return self._settings
+
+    @property
+    def local(self) -> LocalHours:
+        """The clock of the region."""
+        return self._local
 
     @property
     def store(self) -> RecordStore:
@@ -101,7 +112,9 @@ class Detector:
 
     def apply(self, rows: LocatedArray) -> Applied:
         """Take in revisions, in any order and at any time; nothing is looked at."""
+        rows = self.gated(rows)
         applied = self._store.apply(rows)
+        self._feeds.heard.hear(rows)
         changed = applied.removed.size + applied.added.size
         if changed == 0:
             return applied
@@ -114,6 +127,22 @@ class Detector:
             self._follow(applied.removed, applied.added)
         return applied
 
+    def gated(self, rows: LocatedArray) -> LocatedArray:
+        """The rows, those with a default time of their feed gated."""
+        return self._feeds.gated(rows)
+
+    def remember(self, told: Detection) -> None:
+        """Take a window for unusual: what was above the usual in it is not to become the usual."""
+        observed, expected = sum(told.observed), sum(told.expected)
+        if expected < observed:
+            begin = told.as_of - told.span_s
+            place = (told.ix, told.iy, told.radius_cells)
+            self._episodes.append(PastEpisode(*place, begin, told.as_of, expected / observed))
+
+    def notices(self, look: Look) -> list[tuple[Finding, int | None]]:
+        """What is wrong with feeds as of a look, and when those that are silent were last heard, s."""
+        return self._feeds.notices(None if self._baseline is None else self._baseline.feeds, look.heard, look.as_of)
+
     def look(self, as_of: int) -> Look:
         """Find what stands out as of a moment; fits and calibrates first where that is due."""
         if self._as_of is not None and as_of < self._as_of:
@@ -122,9 +151,11 @@ class Detector:
         self._build(as_of)
         refitted = self._refit_if_due(as_of)
         calibrated = self._calibrate_if_due(refitted)
+        self._build(as_of)  # a refit may have gated records, or no longer
         if refitted or calibrated:
-            self._windows.expect(self._baseline, self._floor())
-        return Look(as_of, self._windows.look(as_of), self._calibration, refitted, calibrated)
+            self._expect()
+        found = self._windows.look(as_of)
+        return Look(as_of, found, self._calibration, refitted, calibrated, tuple(self._feeds.heard.of_feeds.tolist()))
 
     def run(self, steps: Steps) -> Iterator[Step]:
         """The same as applying the rows of each step and then looking, one after the other; quicker."""
@@ -138,8 +169,9 @@ class Detector:
                 continue
             found = self._run(ahead)
             begin = 0
-            for as_of, end, detections in found.looks:
-                yield Step(found.outcome[begin:end], NO_ROWS, Look(as_of, detections, self._calibration, False, False))
+            for as_of, end, detections, heard in found.looks:
+                look = Look(as_of, detections, self._calibration, False, False, heard)
+                yield Step(found.outcome[begin:end], NO_ROWS, look)
                 begin = end
             n += len(found.looks)
             if found.stopped:
@@ -158,7 +190,7 @@ class Detector:
     def _run(self, steps: Steps) -> Run:
         """Do these looks, up to one that `look` must do."""
         assert self._baseline is not None and self._as_of is not None
-        rows = checked(steps.rows)
+        rows = self.gated(checked(steps.rows))
         counting = rows[(rows["status"] != Status.WITHDRAWN) & (rows["gate"] == Gate.NONE)]
         self._windows.ensure(counting["ix"], counting["iy"])
         terms = Terms(
@@ -173,6 +205,7 @@ class Detector:
         self._teach(run.removed, run.added)
         if run.first is not None:
             self._first = run.first if self._first is None else min(self._first, run.first)
+        self._feeds.heard.hear(rows[: run.outcome.size])
         if run.looks:
             self._as_of = run.looks[-1].as_of
         return run
@@ -186,6 +219,12 @@ class Detector:
         """Expected incidents of the whole region in (as_of - span, as_of], by kind; spans up to the longest."""
         return self._windows.expected_total(as_of, span_s)
 
+    def variation(self) -> Variation:
+        """How much the history that the baseline was taught varies beyond chance. There must be a baseline."""
+        assert self._baseline is not None
+        found = incidents(self._store.counted(), self._settings.merge_minutes * 60)
+        return measure_variation(found, self._baseline, self._settings, self._local)
+
     def snapshot(self) -> dict[str, bytes]:
         """The parts that changed since the last snapshot; empty bytes where a part is gone."""
         parts = {_RECORDS + week: packed for week, packed in self._store.dirty_weeks().items()}
@@ -194,7 +233,12 @@ class Detector:
         if "calibration" in self._unsaved:
             parts["calibration"] = b"" if self._calibration is None else self._calibration.to_json().encode()
         self._unsaved.clear()
-        clock = {"as_of": self._as_of, "settings": self._fingerprint()}
+        clock: dict[str, Any] = {
+            "as_of": self._as_of,
+            "settings": self._fingerprint(),
+            "feeds": self._feeds.state(),
+            "episodes": [list(episode) for episode in self._episodes],
+        }
         parts["clock"] = json.dumps(clock, separators=(",", ":"), sort_keys=True).encode()
         return parts
 
@@ -213,7 +257,10 @@ class Detector:
             self._calibration = Calibration.from_json(packed.decode()) if packed else None
         counted = self._store.counted()
         self._first = int(counted["occurred"].min()) if counted.size else None
-        self._windows.expect(self._baseline, self._floor())
+        if clock:
+            self._feeds.restore(clock["feeds"])
+        self._episodes = [PastEpisode(*episode) for episode in clock.get("episodes", ())]
+        self._expect()
         self._as_of = clock.get("as_of")
         if self._as_of is not None:
             self._settle()
@@ -226,6 +273,10 @@ class Detector:
         if not self._built and self._as_of is not None:
             self._build(self._as_of)
             self._windows.look(self._as_of)
+
+    def _expect(self) -> None:
+        feeds = None if self._baseline is None else self._baseline.feeds
+        self._windows.expect(self._baseline, self._floor(), self._feeds.heard.follow(feeds))
 
     def _floor(self) -> float:
         return float("inf") if self._calibration is None else self._calibration.floor
@@ -296,17 +347,22 @@ class Detector:
         at = self._due(as_of)
         if at is None:
             return False
+        if self._feeds.check(self._store, at):
+            self._built = False
         counted = self._store.counted()
         self._first = int(counted["occurred"].min()) if counted.size else None
         found = incidents(counted, self._settings.merge_minutes * 60)
         before = self._baseline
-        self._baseline = fit_baseline(found, counted, at, self._settings, self._local)
+        oldest, _ = taught_period(at, self._settings)
+        self._episodes = [episode for episode in self._episodes if episode.end > oldest]
+        self._baseline = fit_baseline(found, counted, at, self._settings, self._local, self._episodes)
         self._count_taught(counted)
         if self._baseline is None and before is None:
             return False
         self._unsaved.add("baseline")
         dropped = self._store.prune(at - (self._settings.baseline_days + KEEP_DAYS) * DAY_S)
-        self._follow(dropped, dropped[:0])
+        if self._built:
+            self._follow(dropped, dropped[:0])
         return True
 
     def _calibrate_if_due(self, refitted: bool) -> bool:
@@ -315,9 +371,7 @@ class Detector:
             return False
         if calibration is not None and not (refitted and self._outdated(baseline, calibration)):
             return False
-        found = incidents(self._store.counted(), self._settings.merge_minutes * 60)
-        variation = measure_variation(found, baseline, self._settings, self._local)
-        self._calibration = calibrate(baseline, variation, self._settings, self._local)
+        self._calibration = calibrate(baseline, self.variation(), self._settings, self._local)
         self._unsaved.add("calibration")
         return True
 

@@ -15,9 +15,8 @@ from processors.baseline import Baseline, taught_period
 from processors.followers import MEAN_LAGS_S, Followers, Following, measure_following
 from processors.incidents import Incidents
 from processors.localtime import DAY_S, HOUR_S, Hours, LocalHours
-from processors.masses import find_rows
 from processors.season import running_level
-from processors.shares import large_tile_totals
+from processors.shares import find_rows, large_tile_totals
 from schemas.detection import DetectionSettings
 from schemas.located import pack_cell
 

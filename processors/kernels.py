@@ -9,7 +9,7 @@ from numba import njit
 
 from processors.arrays import BLOCKS, KINDS, Bytes, Floats, Ints, Small
 from processors.board import ENTERED, EPOCH_END, LEFT, LISTED, LIVE, NEVER, NOW, Bar, Board
-from processors.exposure import HOUR, Rates, exposure, least_exposure
+from processors.exposure import HOUR, Rates, exposure, least_exposure, note_silence
 from processors.live import HOLD, REMOVE
 
 # How long one set of bounds is used. A full pass is dear, and beyond a week bounds hardly become looser.
@@ -27,11 +27,14 @@ def surprise(count: float, expected: float) -> float:
 
 
 @njit(cache=True, nogil=True)
-def expected_in(mass: Floats, exposed: Floats, window: tuple[int, int, int], kind: int) -> float:
-    """Expected incidents of a kind in a window (cell, radius, span): mass of its disc by exposure of its span."""
+def expected_in(mass: Floats, exposed: Floats, first: Ints, window: tuple[int, int, int], kind: int) -> float:
+    """Expected incidents of a kind in a window (cell, radius, span): mass of its disc by exposure of its span.
+
+    `first` says where the feeds of each kind begin.
+    """
     cell, radius, span = window
     mu = 0.0
-    for b in range(kind * BLOCKS, (kind + 1) * BLOCKS):
+    for b in range(first[kind] * BLOCKS, first[kind + 1] * BLOCKS):
         mu += mass[cell, radius, b] * exposed[span, b]
     return mu
 
@@ -67,9 +70,9 @@ def survey(board: Board, bar: Bar, from_cell: int, to_cell: int) -> None:
     """Work out what counts the windows of some cells need within the epoch, and list those that have them.
 
     A window's score is a sum over kinds, so to reach the floor one kind must bring its part of it (floor by number of
-    kinds) against the least that can be expected of it. Of two lower bounds the better one counts: block by block is
-    tight for long spans; short ones lie in one block now and in another later, and there the least of the disc's blocks
-    with the least of all blocks together says more.
+    kinds) against the least that can be expected of it. Of two lower bounds of a feed the better one counts: block by
+    block is tight for long spans; short ones lie in one block now and in another later, and there the least of the
+    disc's blocks with the least of all blocks together says more.
     """
     counts, need, mass, least, enough = board.counts, board.need, board.mass, bar.least, bar.enough
     spans, radii = need.shape[2], need.shape[3]
@@ -83,15 +86,15 @@ def survey(board: Board, bar: Bar, from_cell: int, to_cell: int) -> None:
                 need[cell, k] = NEVER
                 continue
             for r in range(radii):
-                smallest = math.inf
-                for b in range(k * BLOCKS, (k + 1) * BLOCKS):
-                    smallest = min(smallest, mass[cell, r, b])
                 count = lowest
                 for s in range(spans):
-                    by_block = 0.0
-                    for b in range(k * BLOCKS, (k + 1) * BLOCKS):
-                        by_block += mass[cell, r, b] * least[s, b]
-                    low = max(by_block, smallest * bar.least_of_kind[s, k])
+                    low = 0.0
+                    for f in range(bar.first[k], bar.first[k + 1]):
+                        smallest, by_block = math.inf, 0.0
+                        for b in range(f * BLOCKS, (f + 1) * BLOCKS):
+                            smallest = min(smallest, mass[cell, r, b])
+                            by_block += mass[cell, r, b] * least[s, b]
+                        low += max(by_block, smallest * bar.least_of_feed[s, f])
                     # Expectations grow with the span, so the search goes on from where it was.
                     while count < enough.size - 1 and enough[count] < low:
                         count += 1
@@ -283,7 +286,13 @@ def revise(board: Board, changes: Ints) -> int:
 
 @njit(cache=True, nogil=True)
 def _score(
-    counts: Small, mass: Floats, scored: Bytes, min_incidents: int, exposed: Floats, window: tuple[int, int, int]
+    counts: Small,
+    mass: Floats,
+    scored: Bytes,
+    first: Ints,
+    min_incidents: int,
+    exposed: Floats,
+    window: tuple[int, int, int],
 ) -> float:
     # Arrays one by one: handing on a whole board costs more than the score, and this is done the most often of all.
     cell, radius, span = window
@@ -294,7 +303,7 @@ def _score(
             count = counts[cell, k, span, radius]
             total += count
             if count > 0:
-                score += surprise(float(count), expected_in(mass, exposed, window, k))
+                score += surprise(float(count), expected_in(mass, exposed, first, window, k))
     return score if total >= min_incidents else 0.0
 
 
@@ -320,7 +329,8 @@ def detect(board: Board, bar: Bar, exposed: Floats) -> tuple[Ints, Floats]:
     score = np.empty(window.size)
     n = 0
     spans, radii = board.spans.size, board.radii
-    counts, need, mass, scored, candidates = board.counts, board.need, board.mass, bar.scored, board.candidates
+    counts, need, mass, candidates = board.counts, board.need, board.mass, board.candidates
+    scored, first = bar.scored, bar.first
     i = 0
     while i < board.cursor[LISTED]:
         code = candidates[i]
@@ -334,7 +344,7 @@ def detect(board: Board, bar: Bar, exposed: Floats) -> tuple[Ints, Floats]:
             candidates[i] = candidates[board.cursor[LISTED]]
             continue
         i += 1
-        reached = _score(counts, mass, scored, bar.min_incidents, exposed, (cell, r, s))
+        reached = _score(counts, mass, scored, first, bar.min_incidents, exposed, (cell, r, s))
         if reached >= bar.floor and board.holders[cell] > 0:
             window[n] = code
             score[n] = reached
@@ -370,11 +380,11 @@ def look(board: Board, bar: Bar, rates: Rates, cells: int, as_of: int) -> tuple[
     Returns the windows, their scores, and the exposure that they were judged by.
     """
     advance(board, as_of)
-    if as_of >= board.cursor[EPOCH_END]:
+    if note_silence(rates, as_of) or as_of >= board.cursor[EPOCH_END]:
         end = (as_of // HOUR + EPOCH_HOURS) * HOUR
-        least, least_of_kind = least_exposure(rates, as_of, end, board.spans)
+        least, least_of_feed = least_exposure(rates, as_of, end, board.spans)
         bar.least[:] = least
-        bar.least_of_kind[:] = least_of_kind
+        bar.least_of_feed[:] = least_of_feed
         board.cursor[EPOCH_END] = end
         _survey_all(board, bar, cells)
     exposed = exposure(rates, as_of, board.spans)
@@ -383,18 +393,21 @@ def look(board: Board, bar: Bar, rates: Rates, cells: int, as_of: int) -> tuple[
 
 
 @njit(cache=True, nogil=True)
-def describe(board: Board, bar: Bar, exposed: Floats, window: Ints) -> tuple[Ints, Floats, Floats]:
-    """Observed, expectation and score of each kind in some windows: [window, kind]."""
+def describe(board: Board, bar: Bar, exposed: Floats, window: Ints) -> tuple[Ints, Ints, Floats, Floats]:
+    """Of some windows, by kind: observed, observed in the whole region, expectation, score; [window, kind] each."""
     spans, radii = board.spans.size, board.radii.size
     observed = np.empty((window.size, KINDS), np.int64)
+    around = np.zeros((window.size, KINDS), np.int64)
     expected = np.empty((window.size, KINDS))
     scores = np.zeros((window.size, KINDS))
     for n in range(window.size):
         cell, r, s = window[n] // (radii * spans), (window[n] // spans) % radii, window[n] % spans
+        for i in range(board.cursor[LEFT + s], board.cursor[ENTERED]):
+            around[n, board.kind[i]] += 1
         for k in range(KINDS):
-            expected[n, k] = expected_in(board.mass, exposed, (cell, r, s), k)
+            expected[n, k] = expected_in(board.mass, exposed, bar.first, (cell, r, s), k)
             count = board.counts[cell, k, s, r]
             observed[n, k] = count
             if bar.scored[k] and count > 0:
                 scores[n, k] = surprise(float(count), expected[n, k])
-    return observed, expected, scores
+    return observed, around, expected, scores

@@ -119,6 +119,15 @@ class LocalHours:
         """The local day number of a moment."""
         return (moment + self._offset(moment)) // DAY_S
 
+    def offsets(self, moments: Ints) -> Ints:
+        """Seconds east of UTC at each moment."""
+        if not moments.size:
+            return np.zeros(0, np.int64)
+        hour = moments // HOUR_S
+        self._cover(int(hour.min()) // 24, int(hour.max()) // 24)
+        east: Ints = self._offsets.ravel()[hour - self._first_day * 24].astype(np.int64)
+        return east
+
     def midnight(self, day: int) -> int:
         """The moment at which a local day begins, also where the clock skips or repeats midnight."""
         if self._midnight is not None and day == self._midnight[0]:

@@ -35,8 +35,8 @@ class _Shares(NamedTuple):
     large: Ints
     value: Floats
     """[row, kind and block]: seen cells, then unseen ones of small tiles, of large tiles, elsewhere."""
-    fitted: Bytes
-    """[kind]"""
+    of_feed: Floats
+    """[row, feed and block] the part of it that is each feed's."""
 
 
 @njit(cache=True, nogil=True)
@@ -118,7 +118,7 @@ def _sum_discs(
     """
     for cell in cells:
         row_of[cell] = _share_row(shares, ix[cell], iy[cell])
-    radii, value, fitted = mass.shape[1], shares.value, shares.fitted
+    radii, value = mass.shape[1], shares.of_feed
     own = np.empty(around.shape[1], np.int32)
     rows = np.empty(ring.size, np.int32)
     for cell in cells:
@@ -132,13 +132,12 @@ def _sum_discs(
         for o in range(ring.size):
             near, unseen = neighbours[cell, o], own[tile[place, o]]
             rows[o] = row_of[near] if near >= 0 else unseen
-        for k in range(KINDS):
-            first = k * BLOCKS
+        for first in range(0, value.shape[1], BLOCKS):
             # One variable a block, for an array of them would go through memory at each step.
             a = b = c = d = 0.0
             o = 0
             for r in range(radii):
-                while o < ring.size and ring[o] <= r and fitted[k]:
+                while o < ring.size and ring[o] <= r:
                     row = rows[o]
                     a += value[row, first]
                     b += value[row, first + 1]
@@ -173,12 +172,16 @@ class Masses:
 
     def __init__(self, baseline: Baseline, cells: CellIndex) -> None:
         places, shares = baseline.places, baseline.shares
+        value = np.concatenate([shares.cell, shares.small, shares.large, shares.beyond[None, :]])
+        tile = np.concatenate(
+            [places.large_of[places.small_of], places.large_of, np.arange(places.large.size + 1)]  # the last: elsewhere
+        )
         self._shares = _Shares(
             pack_cell(places.ix.astype(np.int64), places.iy.astype(np.int64)),
             places.small,
             places.large,
-            np.concatenate([shares.cell, shares.small, shares.large, shares.beyond[None, :]]),
-            np.array(baseline.scored, np.uint8),
+            value,
+            _by_feed(value, baseline.feeds.part[tile], baseline.feeds.kind),
         )
         self._cells = cells
         self._surroundings = surroundings(cells.offsets)
@@ -191,7 +194,7 @@ class Masses:
         return found
 
     def fill(self, cells: Ints, mass: Floats) -> None:
-        """Write the masses of these cells of the index: `mass` is [cell, radius, kind and block].
+        """Write the masses of these cells of the index: `mass` is [cell, radius, feed and block].
 
         Neighbours of these cells must have been filled before, or be among them.
         """
@@ -213,7 +216,8 @@ class Masses:
         )
 
 
-def find_rows(keys: Ints, wanted: Ints) -> Ints:
-    """Place of each wanted key among sorted keys, or -1."""
-    place = np.minimum(np.searchsorted(keys, wanted), keys.size - 1)
-    return np.where(keys[place] == wanted, place, -1)
+def _by_feed(value: Floats, part: Floats, kind: Bytes) -> Floats:
+    """Shares of kinds, [row, kind and block], cut into those of their feeds: [row, feed and block]."""
+    of_kind = value.reshape(len(value), KINDS, BLOCKS)[:, kind, :]
+    cut: Floats = (of_kind * part[:, :, None]).reshape(len(value), -1)
+    return cut

@@ -9,11 +9,11 @@ import numpy as np
 from processors.arrays import BLOCKS, COLUMNS, KINDS, Bytes, Floats, Ints, Small
 from processors.baseline import Baseline
 from processors.dispersion import Dispersion, Variation
-from processors.exposure import Rates
+from processors.feeds import Feeds
 from processors.followers import Followers, Following, draw_followers
-from processors.localtime import HOUR_S, HOURS_A_DAY, HOURS_A_WEEK, LocalHours
-from processors.masses import SIDE, find_rows
-from processors.shares import CHILDREN, LARGE_SHIFT, SMALL_SHIFT, Places, unpack, unseen
+from processors.localtime import DAY_S, HOUR_S, HOURS_A_DAY, HOURS_A_WEEK, LocalHours
+from processors.masses import SIDE
+from processors.shares import CHILDREN, LARGE_SHIFT, SMALL_SHIFT, Places, find_rows, unpack, unseen
 from schemas.located import Kind, pack_cell
 
 
@@ -24,6 +24,8 @@ class NullIncidents(NamedTuple):
     ix: Small
     iy: Small
     occurred: Ints
+    feed: Bytes
+    """Place among the baseline's feeds."""
     known: Ints
     """When the incident becomes known, s."""
 
@@ -70,9 +72,9 @@ def simulate_null(
     """
     first = begin // HOUR_S
     hours = local.hours(first, first + weeks * HOURS_A_WEEK - 1)
-    rates = baseline.rates(hours)
+    rate, block = baseline.hourly(hours), hours.block.astype(np.int64)
     dispersion, following = variation
-    rates.rate[:] *= _leading(rates, following)[:, None]
+    rate *= _leading(rate, following)[:, None]
     entries = _entries(baseline)
     kinds, places, times = [], [], []
     for week in range(weeks):
@@ -80,24 +82,31 @@ def simulate_null(
             running = _running_shares(entries, rng)
         for k in range(KINDS):
             if baseline.scored[k]:
-                entry, when = _draw_week(entries, running, rates, hours.six, dispersion, k, week, rng)
+                entry, when = _draw_week(entries, running, rate[k], block, hours.six, dispersion, k, week, rng)
                 kinds.append(np.full(entry.size, k, np.uint8))
                 places.append(entry)
-                times.append(when)
+                times.append(when + hours.first * HOUR_S)
     kind, entry, occurred = np.concatenate(kinds), np.concatenate(places), np.concatenate(times)
     ix, iy = _cells(baseline.places, entries, entry, rng)
     kind, ix, iy, occurred = _with_followers(kind, ix, iy, occurred, following, rng)
-    known = occurred + _delays(rates, kind, occurred, rng)
+    feed = _draw_feeds(baseline, kind, ix, iy, rng)
+    clock = hours.clock[np.clip(occurred // HOUR_S - hours.first, 0, hours.clock.size - 1)]
+    known = _draw_known(baseline.feeds, feed, occurred, clock, first * HOUR_S, rng)
     order = np.lexsort((iy, ix, kind, occurred, known))
     return NullIncidents(
-        kind[order], ix[order].astype(np.int32), iy[order].astype(np.int32), occurred[order], known[order]
+        kind[order],
+        ix[order].astype(np.int32),
+        iy[order].astype(np.int32),
+        occurred[order],
+        feed[order],
+        known[order],
     )
 
 
-def _leading(rates: Rates, following: Following) -> Floats:
+def _leading(rate: Floats, following: Following) -> Floats:
     """Part of each kind's incidents that follow none and so come by themselves."""
     part = np.ones(KINDS)
-    ed, police = rates.rate[Kind.ED].sum(), rates.rate[Kind.POLICE].sum()
+    ed, police = rate[Kind.ED].sum(), rate[Kind.POLICE].sum()
     if police > 0:
         part[Kind.POLICE] -= min(float(following.twins.part * ed / police), 1.0)
     return part * (1.0 - np.array([echoes.part for echoes in following.echoes]))
@@ -176,21 +185,22 @@ def _factors(variance: float, shape: int | tuple[int, int], rng: np.random.Gener
 def _draw_week(
     entries: _Entries,
     running: Floats,
-    rates: Rates,
+    rate: Floats,
+    block: Ints,
     six: Ints,
     dispersion: Dispersion,
     kind: int,
     week: int,
     rng: np.random.Generator,
 ) -> tuple[Ints, Ints]:
-    """Entries and event times of one kind in one week."""
+    """Entries of one kind in one week, and their times since the beginning of all weeks."""
     columns = slice(kind * BLOCKS, (kind + 1) * BLOCKS)
     hours = slice(week * HOURS_A_WEEK, (week + 1) * HOURS_A_WEEK)
-    block = rates.block[hours].astype(np.int64)
+    block = block[hours]
     group = six[hours] - six[hours.start]
     groups = int(group[-1]) + 1
     begins = np.searchsorted(group, np.arange(groups + 1))
-    hourly = rates.rate[kind, hours] * HOUR_S
+    hourly = rate[hours] * HOUR_S
     upto = running[:, columns]
     share = upto[entries.start[1:]] - upto[entries.start[:-1]]  # [unit, block]
     exposure: Floats = np.bincount(group * BLOCKS + block, hourly, groups * BLOCKS).astype(float)
@@ -207,7 +217,7 @@ def _draw_week(
     odds = np.cumsum(odds, axis=1)
     step = (odds < (rng.random(unit.size) * odds[:, -1])[:, None]).sum(axis=1)
     hour = np.minimum(begins[run] + step, begins[run + 1] - 1)
-    when = (rates.first + week * HOURS_A_WEEK + hour) * HOUR_S + rng.integers(0, HOUR_S, unit.size)
+    when = (week * HOURS_A_WEEK + hour) * HOUR_S + rng.integers(0, HOUR_S, unit.size)
     entry = np.empty(unit.size, np.int64)
     chance = rng.random(unit.size)
     for b in range(BLOCKS):
@@ -241,17 +251,44 @@ def _cells(places: Places, entries: _Entries, entry: Ints, rng: np.random.Genera
     return ix, iy
 
 
-def _delays(rates: Rates, kind: Bytes, occurred: Ints, rng: np.random.Generator) -> Ints:
-    """How long after it happened each incident becomes known, s."""
-    chance, within = rng.random(kind.size), rng.random(kind.size)
-    clock = rates.clock[np.clip(occurred // HOUR_S - rates.first, 0, rates.clock.size - 1)]
-    delay = np.zeros(kind.size, np.int64)
+def _draw_feeds(baseline: Baseline, kind: Bytes, ix: Ints, iy: Ints, rng: np.random.Generator) -> Bytes:
+    """The feed of each incident, in proportion to the parts that feeds have where it happened."""
+    feeds, large = baseline.feeds, baseline.places.large
+    tile = find_rows(large, pack_cell(ix.astype(np.int64) >> LARGE_SHIFT, iy.astype(np.int64) >> LARGE_SHIFT))
+    feed = np.zeros(kind.size, np.uint8)
+    chance = rng.random(kind.size)
     for k in range(KINDS):
+        mine = np.flatnonzero(kind == k)
+        begin, end = feeds.first[k : k + 2]
+        upto = np.cumsum(feeds.part[tile[mine], begin:end], axis=1)  # elsewhere is the last row, and -1
+        feed[mine] = begin + np.minimum((upto < chance[mine, None]).sum(axis=1), max(end - begin - 1, 0))
+    return feed
+
+
+def _draw_known(feeds: Feeds, feed: Bytes, occurred: Ints, clock: Bytes, begin: int, rng: np.random.Generator) -> Ints:
+    """When each incident becomes known, s: after its delay, or by the delivery that finds it old enough."""
+    chance, within = rng.random(feed.size), rng.random(feed.size)
+    known = occurred.copy()
+    for f in range(feeds.kind.size):
         for hour in range(HOURS_A_DAY):
-            mine = (kind == k) & (clock == hour)
-            late = np.searchsorted(rates.known[k, hour], chance[mine])
-            delay[mine] = np.where(late > 0, (late - 1 + within[mine]) * HOUR_S, 0).astype(np.int64)
-    return delay
+            mine = (feed == f) & (clock == hour)
+            late = np.searchsorted(feeds.known[f, hour], chance[mine])
+            known[mine] += np.where(late > 0, (late - 1 + within[mine]) * HOUR_S, 0).astype(np.int64)
+        if feeds.batches[f]:
+            mine = feed == f
+            deliveries = _repeated(feeds, f, begin, int(known[mine].max(initial=begin)))
+            known[mine] = deliveries[np.searchsorted(deliveries, known[mine])]
+    return known
+
+
+def _repeated(feeds: Feeds, feed: int, begin: int, end: int) -> Ints:
+    """The deliveries of a feed, over and over in the rhythm of its last weeks, to beyond an end."""
+    pattern = feeds.deliveries[feeds.delivered[feed] : feeds.delivered[feed + 1]]
+    if not pattern.size:
+        return np.array([end], np.int64)
+    weeks = -(-int(-pattern[0]) // (7 * DAY_S))
+    times = -(-(end - begin) // (weeks * 7 * DAY_S)) + 2
+    return (begin + np.arange(times)[:, None] * weeks * 7 * DAY_S + pattern[None, :]).ravel()
 
 
 assert CHILDREN == SIDE**2

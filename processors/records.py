@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from enum import IntEnum
 from typing import NamedTuple
@@ -252,6 +252,19 @@ class RecordStore:
         vacant = np.flatnonzero(rows["status"] == FREE).astype(np.int32)
         self._held = _arrays(self._held.rows, vacant, np.array([rows.size, vacant.size]))
         return counted
+
+    def gate(self, where: Callable[[LocatedArray], NDArray[np.bool_]], gate: Gate) -> int:
+        """Give this gate to the rows that `where` picks, and take it from all others; returns how many changed.
+
+        Rows with another gate keep theirs, and so do withdrawn ones.
+        """
+        rows = self._used()
+        ours = np.flatnonzero((rows["status"] < _WITHDRAWN) & ((rows["gate"] == _OPEN) | (rows["gate"] == gate)))
+        wanted = np.where(where(rows[ours]), int(gate), _OPEN)
+        changed = ours[rows["gate"][ours] != wanted]
+        rows["gate"][ours] = wanted
+        self.mark(week_numbers(rows["occurred"][changed]))
+        return int(changed.size)
 
     def reserve(self, n: int) -> Held:
         """The arrays, with room for `n` more rows: a kernel never has to grow anything."""

@@ -9,7 +9,7 @@ from numba import njit
 
 from processors.arrays import KINDS, Bytes, Floats, Ints, Keys, Small
 from processors.board import Bar, Board
-from processors.exposure import Rates
+from processors.exposure import Rates, hear
 from processors.kernels import describe, look, revise
 from processors.live import Live, change_live
 from processors.lookup import cell_key, slot_of
@@ -82,11 +82,14 @@ class Findings(NamedTuple):
     """[look] windows found."""
     window: Ints
     observed: Ints
-    """[window, kind], as `expected` and `scores`."""
+    """[window, kind], as `around`, `expected` and `scores`."""
+    around: Ints
     expected: Floats
     scores: Floats
     exposed: Floats
     """Of the last look done."""
+    heard: Ints
+    """[look, feed] when each feed was last heard, s."""
     missing: int
     """Records or incidents to be removed that were not there."""
 
@@ -112,8 +115,10 @@ def run_looks(region: Region, steps: Steps, terms: Terms) -> Findings:
     before, after = np.empty_like(rows), np.empty_like(rows)
     weeks = np.empty(2 * rows.size, np.int64)
     found = np.zeros(moments.size, np.int64)
+    heard = np.empty((moments.size, region.rates.heard.size), np.int64)
     window = np.empty(256, np.int64)
-    observed, expected, scores = np.empty((256, KINDS), np.int64), np.empty((256, KINDS)), np.empty((256, KINDS))
+    observed, around = np.empty((256, KINDS), np.int64), np.empty((256, KINDS), np.int64)
+    expected, scores = np.empty((256, KINDS)), np.empty((256, KINDS))
     exposed = np.zeros((region.board.spans.size, region.board.mass.shape[2]))
     horizon_s = region.board.spans[-1]
     as_of, first = terms.as_of, np.int64(NEVER)
@@ -125,6 +130,7 @@ def run_looks(region: Region, steps: Steps, terms: Terms) -> Findings:
             rows[start:end], region.held, outcome[start:end], before, after, weeks[n_weeks:]
         )
         n_weeks += more
+        hear(region.rates, rows[start:end])
         stopped = n_before > 0
         for i in range(n_after):
             first = min(first, after[i]["occurred"])
@@ -148,18 +154,21 @@ def run_looks(region: Region, steps: Steps, terms: Terms) -> Findings:
         as_of = moments[looks]
         windows, _, exposed = look(region.board, region.bar, region.rates, region.cells, as_of)
         if windows.size:
-            counts, means, kinds = describe(region.board, region.bar, exposed, windows)
+            counts, all_counts, means, kinds = describe(region.board, region.bar, exposed, windows)
             while n + windows.size > window.size:
                 window = np.concatenate((window, np.empty_like(window)))
                 observed = np.concatenate((observed, np.empty_like(observed)))
+                around = np.concatenate((around, np.empty_like(around)))
                 expected = np.concatenate((expected, np.empty_like(expected)))
                 scores = np.concatenate((scores, np.empty_like(scores)))
             window[n : n + windows.size] = windows
             observed[n : n + windows.size] = counts
+            around[n : n + windows.size] = all_counts
             expected[n : n + windows.size] = means
             scores[n : n + windows.size] = kinds
             n += windows.size
         found[looks] = windows.size
+        heard[looks] = region.rates.heard
         looks += 1
     return Findings(
         looks,
@@ -172,8 +181,10 @@ def run_looks(region: Region, steps: Steps, terms: Terms) -> Findings:
         found[:looks],
         window[:n],
         observed[:n],
+        around[:n],
         expected[:n],
         scores[:n],
         exposed,
+        heard[:looks],
         missing,
     )

@@ -15,6 +15,13 @@ DAYS_A_YEAR: Final = 365.2425
 HALF_LIFE_DAYS: Final = 365.0
 #: Incidents' worth of trust in the year's level when the last weeks say otherwise.
 LEVEL_STRENGTH: Final = 30.0
+#: The newest level: the weight of a day halves with so many days of age, and so many incidents' worth of trust in the
+#: level of the weeks before the guard gap stand against it.
+NEWEST_DAYS: Final = 56
+NEWEST_HALF_LIFE_DAYS: Final = 5.0
+NEWEST_STRENGTH: Final = 100.0
+#: The season is what is left once the level of so many days around each day is divided out.
+TREND_DAYS: Final = 365
 #: Incidents' worth of trust in like hours when one hour of the week says otherwise.
 HOUR_STRENGTH: Final = 20.0
 #: Incidents' worth of trust in all holidays together when one has been otherwise, and in a usual day.
@@ -63,15 +70,30 @@ def fit_season(hour: Ints, hours: Hours, level_days: int, named: int) -> Season:
     first, last = int(hours.day[0]), int(hours.day[-1])
     days = np.arange(first, last + 1)
     totals = np.bincount(hours.day[hour] - first, minlength=days.size).astype(float)
-    harmonics, fitted = _fit_harmonics(days, totals)
+    harmonics, fitted = _fit_harmonics(days, totals, np.ones(days.size))
+    # A rise from year to year is no season: left in, it bends the harmonics up towards the end of history.
+    harmonics, fitted = _fit_harmonics(days, totals, running_level(totals, fitted, TREND_DAYS))
     recent = slice(-level_days, None)
     level = (totals[recent].sum() + LEVEL_STRENGTH) / (fitted[recent].sum() + LEVEL_STRENGTH)
-    seen = np.bincount(hours.of_week, minlength=HOURS_A_WEEK).astype(float)
-    week = week_profile(np.bincount(hours.of_week[hour], minlength=HOURS_A_WEEK).astype(float), seen)
+    # Holidays have factors of their own; counted here, quiet ones would pull Sundays down.
+    weight = 0.5 ** ((last - hours.day) / HALF_LIFE_DAYS) * (hours.holiday == 0)
+    seen = np.bincount(hours.of_week, weight, HOURS_A_WEEK).astype(float)
+    week = week_profile(np.bincount(hours.of_week[hour], weight[hour], HOURS_A_WEEK).astype(float), seen)
     usual = (fitted * running_level(totals, fitted, level_days))[hours.day - first] * week[hours.of_week] / 24
     observed = np.bincount(hours.holiday[hour], minlength=named + 1).astype(float)
     expected = np.bincount(hours.holiday, usual, named + 1).astype(float)
     return Season(harmonics, float(level), week, _holiday_factors(observed, expected))
+
+
+def at_newest_level(season: Season, totals: Floats, usual: Floats) -> Season:
+    """The season at the level of the newest days (oldest first), which end with the fit: the level has no guard gap.
+
+    `usual` is what of the season's expectation for these days may be known by now. One hotspot changes the level of a
+    whole region little; a level that is weeks old is wrong by more.
+    """
+    weight = 0.5 ** (np.arange(totals.size)[::-1] / NEWEST_HALF_LIFE_DAYS)
+    factor = ((weight * totals).sum() + NEWEST_STRENGTH) / ((weight * usual).sum() + NEWEST_STRENGTH)
+    return season._replace(level=season.level * float(factor))
 
 
 def _holiday_factors(observed: Floats, expected: Floats) -> Floats:
@@ -95,8 +117,10 @@ def week_profile(counts: Floats, hours_seen: Floats) -> Floats:
     return scaled
 
 
-def _fit_harmonics(days: Ints, totals: Floats) -> tuple[Floats, Floats]:
+def _fit_harmonics(days: Ints, totals: Floats, level: Floats) -> tuple[Floats, Floats]:
     """Poisson regression of daily totals on the time of year, by iterated weighted least squares; and its means.
+
+    Totals are at the given level of each day, the means at level 1.
 
     The less of the year has been seen, the harder the harmonics are held to zero: half a year's rise is no season.
     """
@@ -109,9 +133,9 @@ def _fit_harmonics(days: Ints, totals: Floats) -> tuple[Floats, Floats]:
     ridge = np.full(len(X), information * (RIDGE_WHOLE_YEAR + RIDGE_UNSEEN * unseen**2))
     ridge[0] = 0.0
     beta = np.zeros(len(X))
-    beta[0] = np.log(max(float((weight * totals).sum() / weight.sum()), 1e-9))
+    beta[0] = np.log(max(float((weight * totals).sum() / (weight * level).sum()), 1e-9))
     for _ in range(25):
-        mean = np.exp((beta[:, None] * X).sum(axis=0))
+        mean = level * np.exp((beta[:, None] * X).sum(axis=0))
         # Sums and no matrix products: these depend on how memory happens to lie, and a refit must repeat to the bit.
         gradient = (X * (weight * (totals - mean))).sum(axis=1) - ridge * beta
         hessian = (X[:, None, :] * X[None, :, :] * (weight * mean)).sum(axis=2) + np.diag(ridge)

@@ -86,15 +86,21 @@ def unseen(places: Places) -> tuple[Ints, Ints, int]:
 
 
 def fit_shares(
-    places: Places, row: Ints, kind: Bytes, block: Bytes, weekly: Floats, fitted: NDArray[np.bool_]
+    places: Places,
+    row: Ints,
+    kind: Bytes,
+    block: Bytes,
+    weight: Floats,
+    weekly: Floats,
+    fitted: NDArray[np.bool_],
 ) -> tuple[Shares, Floats]:
-    """Learn from incidents (row of the cell, kind, block). `weekly`: part of a kind's incidents in each block.
+    """Learn from incidents (row of the cell, kind, block, weight). `weekly`: part of a kind's incidents in each block.
 
     Returns the shares, and how sure they are: the variance of a cell's true share about the fitted one, relative to its
     square, 1/(a + n): [seen cells, then one row for any unseen cell; kind].
     """
     counts = np.zeros((places.ix.size, COLUMNS))
-    np.add.at(counts, (row, kind.astype(np.int64) * BLOCKS + block), 1.0)
+    np.add.at(counts, (row, kind.astype(np.int64) * BLOCKS + block), weight)
     small_counts = _sum_up(counts, places.small_of, places.small.size)
     large_counts = _sum_up(small_counts, places.large_of, places.large.size)
     shares = Shares(np.zeros_like(counts), np.zeros_like(small_counts), np.zeros_like(large_counts), np.zeros(COLUMNS))
@@ -193,3 +199,9 @@ def shrink_pattern(n: Floats, above: Floats) -> Floats:
 
 def _sum_up(values: Floats, parent: Ints, parents: int) -> Floats:
     return np.stack([np.bincount(parent, column, parents) for column in values.T], axis=1)
+
+
+def find_rows(keys: Ints, wanted: Ints) -> Ints:
+    """Place of each wanted key among sorted keys, or -1."""
+    place = np.minimum(np.searchsorted(keys, wanted), keys.size - 1)
+    return np.where(keys[place] == wanted, place, -1)

@@ -55,7 +55,7 @@ def _rows() -> LocatedArray:
     rows["kind"] = 1
     rows["ix"][:n] = np.arange(n) % 7
     rows["iy"][:n] = np.arange(n) % 5
-    rows["occurred"][:n] = _START + np.arange(n) * (DAY_S // 3)
+    rows["occurred"][:n] = _START + 617 + np.arange(n) * (DAY_S // 3)
     rows["occurred"][n:] = _START + _DAYS * DAY_S - 7_000 * np.arange(12)
     rows["recorded_us"] = rows["occurred"] * 1_000_000
     return rows

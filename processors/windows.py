@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from processors.arrays import COLUMNS, KINDS, Bytes, Floats, Ints, Small
+from processors.arrays import BLOCKS, KINDS, Bytes, Floats, Ints, Small
 from processors.baseline import Baseline
 from processors.board import EPOCH_END, LIVE, LONG_AGO, NOW, Bar, clear, grown, new_board
 from processors.cells import ABSENT, CellIndex
@@ -39,8 +39,8 @@ MOST_COUNTED = 1024
 INCIDENTS_A_CHANGE = 2
 
 
-def new_bar(settings: DetectionSettings, floor: float, scored: tuple[bool, ...]) -> Bar:
-    """What windows must reach. Its bounds are filled in by the first look."""
+def new_bar(settings: DetectionSettings, floor: float, scored: tuple[bool, ...], first: Ints) -> Bar:
+    """What windows must reach. Its bounds are filled in by the first look. `first` is `Feeds.first`."""
     spans = len(settings.spans_s)
     part = floor / max(sum(scored), 1)
     enough = enough_for(part * (1.0 - 1e-9), MOST_COUNTED) if math.isfinite(floor) else np.full(MOST_COUNTED, -1.0)
@@ -49,9 +49,14 @@ def new_bar(settings: DetectionSettings, floor: float, scored: tuple[bool, ...])
         min_incidents=settings.min_incidents,
         scored=np.array(scored, np.uint8),
         enough=enough,
-        least=np.zeros((spans, COLUMNS)),
-        least_of_kind=np.zeros((spans, KINDS)),
+        least=np.zeros((spans, int(first[-1]) * BLOCKS)),
+        least_of_feed=np.zeros((spans, int(first[-1]))),
+        first=first,
     )
+
+
+_NO_FEEDS = np.zeros(KINDS + 1, np.int64)
+_NO_KINDS = (False,) * KINDS
 
 
 class Looked(NamedTuple):
@@ -61,6 +66,8 @@ class Looked(NamedTuple):
     rows: int
     """Rows of the run that were applied before it."""
     detections: list[Detection]
+    heard: tuple[int, ...]
+    """When each feed was last heard, s."""
 
 
 class Run(NamedTuple):
@@ -85,12 +92,13 @@ class WindowCounts:
         self._settings = settings
         self._local = local
         self.cells = CellIndex(settings.radii_cells)
-        self._board = new_board(self.cells, settings.radii_cells, settings.spans_s, 256)
-        self._exposed = np.zeros((len(settings.spans_s), COLUMNS))  # as of the last look
+        self._board = new_board(self.cells, settings.radii_cells, settings.spans_s, 0, 256)
+        self._exposed = np.zeros((len(settings.spans_s), 0))  # as of the last look
         self._baseline: Baseline | None = None
         self._masses: Masses | None = None
         self._rates: Rates | None = None
-        self._bar = new_bar(self._settings, math.inf, (False,) * KINDS)
+        self._heard: Ints = np.zeros(0, np.int64)
+        self._bar = new_bar(self._settings, math.inf, _NO_KINDS, _NO_FEEDS)
 
     @property
     def as_of(self) -> int:
@@ -120,22 +128,27 @@ class WindowCounts:
                 f"{missing} live incidents to be removed were not there: counts no longer follow records"
             )
 
-    def expect(self, baseline: Baseline | None, floor: float) -> None:
-        """Judge by this baseline from now on; windows with a score of at least `floor` are detections."""
-        self._rates = None
+    def expect(self, baseline: Baseline | None, floor: float, heard: Ints) -> None:
+        """Judge by this baseline from now on; windows with a score of at least `floor` are detections.
+
+        `heard` is when each of its feeds was last heard, s; a run of looks brings it up to date in place.
+        """
+        self._rates, self._heard = None, heard
         self._board.cursor[EPOCH_END] = LONG_AGO
         if baseline is None:
             self._masses = None
-            self._exposed = np.zeros_like(self._exposed)
-            self._bar = new_bar(self._settings, math.inf, (False,) * KINDS)
+            self._exposed = np.zeros((len(self._settings.spans_s), 0))
+            self._bar = new_bar(self._settings, math.inf, _NO_KINDS, _NO_FEEDS)
         else:
             if baseline is not self._baseline:
                 # Also those whose records were withdrawn since: their shares are still those of seen cells.
                 self.ensure(baseline.places.ix, baseline.places.iy)
                 self._masses = Masses(baseline, self.cells)
+                self._room_for(baseline.feeds.kind.size)
                 self._masses.fill(np.arange(self.cells.size), self._board.mass)
             same = self._bar.floor == floor and tuple(self._bar.scored.tolist()) == baseline.scored
-            self._bar = self._bar if same else new_bar(self._settings, floor, baseline.scored)
+            if not same or self._bar.first.tolist() != baseline.feeds.first.tolist():
+                self._bar = new_bar(self._settings, floor, baseline.scored, baseline.feeds.first)
         self._baseline = baseline
 
     def look(self, as_of: int) -> list[Detection]:
@@ -157,7 +170,7 @@ class WindowCounts:
         last = as_of // HOUR + EPOCH_HOURS + 1
         rates = self._rates
         if rates is None or first < rates.first or last >= rates.first + rates.block.size:
-            rates = self._rates = self._baseline.rates(self._local.hours(first, last + AHEAD_HOURS))
+            rates = self._rates = self._baseline.rates(self._local.hours(first, last + AHEAD_HOURS), self._heard)
         return rates
 
     def ahead(self, moments: Ints) -> int:
@@ -180,10 +193,12 @@ class WindowCounts:
             self._exposed = done.exposed
         looks, start = [], 0
         ends = np.cumsum(done.found)
-        for as_of, rows, end in zip(steps.moments.tolist(), steps.ends.tolist(), ends.tolist(), strict=False):
+        for as_of, rows, end, heard in zip(
+            steps.moments.tolist(), steps.ends.tolist(), ends.tolist(), done.heard.tolist(), strict=False
+        ):
             part = slice(start, end)
-            found = (done.window[part], done.observed[part], done.expected[part], done.scores[part])
-            looks.append(Looked(as_of, rows, self._detections(as_of, *found) if end > start else []))
+            found = (done.window[part], done.observed[part], done.around[part], done.expected[part], done.scores[part])
+            looks.append(Looked(as_of, rows, self._detections(as_of, *found) if end > start else [], tuple(heard)))
             start = end
         first = None if done.first == NEVER else done.first
         return Run(looks, done.stopped, done.outcome, done.weeks, done.removed, done.added, first)
@@ -206,7 +221,9 @@ class WindowCounts:
         if self._baseline is None:
             return (0.0,) * KINDS
         exposed = exposure(self.rates(as_of), as_of, np.array([span_s], np.int64))[0]
-        return tuple(exposed.reshape(KINDS, -1).sum(axis=1).tolist())
+        feeds = self._baseline.feeds
+        by_feed = exposed.reshape(-1, BLOCKS).sum(axis=1) * feeds.part_of_all
+        return tuple(float(by_feed[feeds.kind == k].sum()) for k in range(KINDS))
 
     def counts(self) -> dict[tuple[int, int], Ints]:
         """Counts of every centre, [kind, radius, span], by cell; for tests and maps."""
@@ -218,7 +235,7 @@ class WindowCounts:
         }
 
     def _detections(
-        self, as_of: int, windows: Ints, observed: Ints, expected: Floats, scores: Floats
+        self, as_of: int, windows: Ints, observed: Ints, around: Ints, expected: Floats, scores: Floats
     ) -> list[Detection]:
         spans, radii = self._settings.spans_s, self._settings.radii_cells
         cells = windows // (len(radii) * len(spans))
@@ -227,6 +244,7 @@ class WindowCounts:
             self.cells.iy[cells].tolist(),
             windows.tolist(),
             observed.tolist(),
+            around.tolist(),
             expected.tolist(),
             scores.tolist(),
             strict=True,
@@ -242,8 +260,9 @@ class WindowCounts:
                 tuple(means),
                 sum(parts),
                 tuple(parts),
+                tuple(everywhere),
             )
-            for ix, iy, window, counts, means, parts in columns
+            for ix, iy, window, counts, everywhere, means, parts in columns
         ]
 
     def ensure(self, ix: Small, iy: Small) -> Ints:
@@ -259,6 +278,12 @@ class WindowCounts:
                 if self._board.cursor[EPOCH_END] != LONG_AGO:
                     survey(self._board, self._bar, known, self.cells.size)
         return index
+
+    def _room_for(self, feeds: int) -> None:
+        """Masses for so many feeds."""
+        board = self._board
+        if board.mass.shape[2] != feeds * BLOCKS:
+            self._board = board._replace(mass=np.zeros((*board.mass.shape[:2], feeds * BLOCKS)))
 
     def _room(self, more: int) -> None:
         """Room for so many more live incidents."""

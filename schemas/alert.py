@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import ConfigDict, Field
 
 from schemas.base import Contract, UtcTime
+from schemas.feeds import FeedNotice
 
 
 class EpisodeState(StrEnum):
@@ -105,9 +106,16 @@ class Alert(Contract):
     score: float
     recurrence_interval_days: float
     """How often chance alone would do this in the whole region, days; capped."""
+    permutation_p_value: float | None
+    """A second opinion that asks nothing of the expectation: chance of as many incidents in this window, were the times
+    of all incidents shuffled over their places. Of this window alone. None for an alert that brings no new window."""
     evidence: Literal["police_only", "ed_only", "both"]
     """Which kinds of source stand above what is usual for them."""
+    effect: dict[str, float]
+    """Of each kind of source, observed by expected; 0 where nothing is expected."""
     headline: str
+    not_known: tuple[FeedNotice, ...] = ()
+    """Feeds that are silent or look broken as of this alert: what they would have told is not in it."""
     simulated: bool = False
     """The records behind it are simulated: an exercise, never a real alert."""
     marking: str = "OFFICIAL-SENSITIVE"

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from schemas.alert import AlertEvent, LookReports
 from schemas.deadletter import DeadLetter
 from schemas.events import ED_EVENT, POLICE_EVENT, FeedHeartbeat
+from schemas.layers import MapLayers
 from schemas.located import LOCATED
 from schemas.region import RegionFile
 
@@ -20,6 +21,7 @@ _MESSAGES: dict[str, tuple[str, TypeAdapter[Any]]] = {
     "police-incident": ("hotspot.police.incidents", POLICE_EVENT),
     "feed-heartbeat": ("both source topics", TypeAdapter(FeedHeartbeat)),
     "detection": ("hotspot.detections", TypeAdapter(LookReports)),
+    "layers": ("hotspot.detections", TypeAdapter(MapLayers)),
     "alert": ("hotspot.alerts", TypeAdapter(AlertEvent)),
     "dead-letter": ("headers on hotspot.deadletter", TypeAdapter(DeadLetter)),
     "region": ("region files", TypeAdapter(RegionFile)),

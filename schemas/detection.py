@@ -21,7 +21,7 @@ class DetectionSettings(Contract):
     """Lengths of the windows in seconds, shortest first."""
     min_incidents: int = Field(default=3, ge=2, le=100)
     """A window with fewer incidents, all kinds together, is never a detection."""
-    baseline_days: int = Field(default=730, ge=60, le=3650)
+    baseline_days: int = Field(default=1095, ge=60, le=3650)
     """How far back the baseline looks, days."""
     guard_days: int = Field(default=14, ge=0, le=90)
     """The newest days, which do not teach the baseline."""
@@ -35,7 +35,7 @@ class DetectionSettings(Contract):
     """Records of one kind in one cell at most this far apart are one incident."""
     budget_per_28d: float = Field(default=2.0, gt=0, le=100)
     """False episodes that the partnership accepts in 28 days, over the whole region."""
-    calibration_days: int = Field(default=364, ge=7, le=3650)
+    calibration_days: int = Field(default=728, ge=7, le=3650)
     """Simulated days of one calibration."""
     calibration_max_age_days: int = Field(default=364, ge=1, le=3650)
     """A calibration older than this is renewed at the next refit."""
@@ -68,3 +68,5 @@ class Detection(NamedTuple):
     expected: tuple[float, ...]
     score: float
     kind_scores: tuple[float, ...]
+    around: tuple[int, ...] = (0, 0)
+    """Incidents of the whole region in the same span."""

@@ -36,6 +36,7 @@ class Gate(IntEnum):
     INSTITUTION = 2
     IMPRECISE_TIME = 3
     WITHDRAWN_UNSEEN = 4
+    DEFAULT_TIME = 5
 
 
 #: One row a revision. Times are whole seconds since 1970 UTC, but `recorded_us`, which orders revisions.

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from schemas.alert import AlertReason
+from schemas.feeds import FeedProblem
 from schemas.located import KIND_NAMES
 from schemas.reasons import RejectReason
 
@@ -57,6 +58,12 @@ class Metrics:
             ["source"],
             registry=new,
         )
+        self.feed_problem = Gauge(
+            "hotspot_feed_problem",
+            "1 while a feed is silent or looks broken",
+            ["source", "problem"],
+            registry=new,
+        )
         self.stage_heartbeat = Gauge(
             "hotspot_stage_heartbeat_timestamp_seconds",
             "When a stage last did its round",
@@ -97,6 +104,8 @@ class Metrics:
         for source in sources:
             self.reporting_delay.labels(source)
             self.last_record.labels(source)
+            for problem in FeedProblem:
+                self.feed_problem.labels(source, problem.value)
         self.build_info.labels(version("hotspot-monitor")).set(1)
 
 

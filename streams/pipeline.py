@@ -20,6 +20,8 @@ from processors.warm import warm_up
 from schemas.alert import AlertEvent, LookReports, alert_event
 from schemas.base import Clock
 from schemas.deadletter import DeadLetter
+from schemas.feeds import FeedProblem
+from schemas.layers import LayerSettings
 from schemas.located import LOCATED, Kind
 from schemas.settings import Settings
 from streams.accounting import Accounting
@@ -115,6 +117,8 @@ class _Held:
     monitor: RegionMonitor
     next_offset: int
     """Of the located partition: what lies before it is in the monitor."""
+    layers_day: int = 0
+    """The local day whose map layers were last sent."""
 
 
 class Monitoring:
@@ -203,6 +207,8 @@ class Monitoring:
         await self._flush()
         await self._publish(outbox)
         await self._report(region, looks)
+        if looks and not self._replay:
+            await self._send_layers(region, held)
         self._accounting.settle(tally)
         self._observe(region, monitor, looks, outbox, published_ms)
         return len(looks) >= LOOKS_AT_ONCE
@@ -239,6 +245,15 @@ class Monitoring:
             message = LookReports(region=region, looks=tuple(reports[start : start + LOOKS_A_MESSAGE]))
             await (await self._send(self._topics.detections, region.encode(), message.model_dump_json().encode()))
 
+    async def _send_layers(self, region: str, held: _Held) -> None:
+        """The map layers, once a day: on the first look of it."""
+        day = held.monitor.detector.local.day(held.monitor.last_look)
+        if day == held.layers_day:
+            return
+        held.layers_day = day
+        for message in await self._in_kernel_thread(lambda: list(held.monitor.layers(LayerSettings()))):
+            await (await self._send(self._topics.detections, region.encode(), message.model_dump_json().encode()))
+
     def _observe(
         self,
         region: str,
@@ -254,6 +269,11 @@ class Monitoring:
             metrics.calibrated.labels(region).set(monitor.calibration.made_at)
         if monitor.detector.baseline is not None:
             metrics.baseline_fitted.labels(region).set(monitor.detector.baseline.fitted_at)
+        if looks:
+            wrong = {(notice.source, notice.problem) for notice in monitor.notices()}
+            for source in monitor.region.sources:
+                for problem in FeedProblem:
+                    metrics.feed_problem.labels(source.id, problem.value).set((source.id, problem) in wrong)
         for event in outbox:
             metrics.alerts.labels(region, event.data.reason.value).inc()
             if published_ms:

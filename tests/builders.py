@@ -217,7 +217,9 @@ def alert(**fields: Any) -> Alert:
         "expected": {"ed": 0.2, "police": 0.3},
         "score": 8.0,
         "recurrence_interval_days": 190.0,
+        "permutation_p_value": 0.00012,
         "evidence": "both",
+        "effect": {"ed": 10.0, "police": 10.0},
         "headline": "Violence is emerging.",
         **fields,
     }

@@ -115,12 +115,19 @@ def known_at(cdf: Sequence[float], age_s: float) -> float:
 
 
 def exposure(
-    rate_at: Callable[[int], float], cdf: Sequence[Sequence[float]], as_of: int, spans: Sequence[int], zone: ZoneInfo
+    rate_at: Callable[[int], float],
+    cdf: Sequence[Sequence[float]],
+    as_of: int,
+    spans: Sequence[int],
+    zone: ZoneInfo,
+    until: int | None = None,
 ) -> list[list[float]]:
     """Expected known incidents of the region by block, for spans from short to long, in pieces of clock hours.
 
     Within a piece all incidents are taken to be of its middle's age. Pieces end where a clock hour or a span does.
+    Nothing later than `until` is known, and ages are those at that moment.
     """
+    last = as_of if until is None else min(until, as_of)
     first = as_of - max(spans)
     cuts = {as_of - span for span in spans} | {as_of} | set(range(first // HOUR * HOUR + HOUR, as_of, HOUR))
     result = []
@@ -129,9 +136,11 @@ def exposure(
         inside = sorted(cut for cut in cuts if cut >= as_of - span)
         for start, end in pairwise(inside):
             hour = start // HOUR * HOUR
-            age = as_of - (start + end) / 2
-            of_week = hour_of_week(hour, zone)
-            total[block(of_week)] += rate_at(hour) * (end - start) * known_at(cdf[of_week % 24], age)
+            known_end = min(end, last)
+            if known_end > start:
+                age = last - (start + known_end) / 2
+                of_week = hour_of_week(hour, zone)
+                total[block(of_week)] += rate_at(hour) * (known_end - start) * known_at(cdf[of_week % 24], age)
         result.append(total)
     return result
 

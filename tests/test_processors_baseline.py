@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processors.arrays import KINDS
-from processors.baseline import Baseline, fit_baseline, from_bytes, known_by_age, to_bytes
+from processors.baseline import Baseline, fit_baseline, from_bytes, to_bytes
 from processors.cells import CellIndex
-from processors.exposure import Rates, exposure, least_exposure
+from processors.exposure import exposure, least_exposure
 from processors.incidents import incidents
 from processors.localtime import LocalHours
 from processors.masses import Masses
@@ -20,7 +20,7 @@ from processors.public_holidays import PublicHolidays
 from processors.season import fit_season, week_profile
 from processors.shares import SHAPES, find_places, fit_shape, region_total, shrink_children, unpack, unseen
 from schemas.detection import DAY_S, HOUR_S, DetectionSettings
-from schemas.located import LocatedArray, Status, pack_cell
+from schemas.located import LocatedArray, pack_cell
 from tests import naive
 from tests.builders_processors import MONDAY, SMALL, history, located
 
@@ -137,13 +137,16 @@ def test_the_shape_is_the_likeliest_of_those_tried() -> None:
 @pytest.mark.parametrize("hours", [0, 1, 5, 24, 60])
 @pytest.mark.parametrize("zone", ["Europe/London", "America/Chicago"])
 @pytest.mark.parametrize("around", ["2024-03-31", "2024-10-27", "2024-03-10", "2024-11-03", "2024-06-05"])
+@pytest.mark.parametrize("silent_s", [0, 20 * HOUR_S + 500])
 def test_exposure_is_a_walk_over_the_hours_through_changes_of_the_clock(
-    fitted: Baseline, hours: int, zone: str, around: str
+    fitted: Baseline, hours: int, zone: str, around: str, silent_s: int
 ) -> None:
     local = LocalHours(ZoneInfo(zone))
     as_of = int(np.datetime64(around, "s").astype(int)) + hours * HOUR_S + 1234
     spans = np.array([HOUR_S, 5 * HOUR_S + 17, DAY_S, 72 * HOUR_S], np.int64)
-    rates = fitted.rates(local.hours((as_of - 80 * HOUR_S) // HOUR_S, as_of // HOUR_S + 40))
+    rates = fitted.rates(local.hours((as_of - 80 * HOUR_S) // HOUR_S, as_of // HOUR_S + 40), np.zeros(2, np.int64))
+    rates.heard[:] = as_of, as_of - silent_s
+    rates.lag_s[:] = 0, 7 * HOUR_S
     got = exposure(rates, as_of, spans)
     for k in range(KINDS):
         season = fitted.seasons[k]
@@ -152,31 +155,39 @@ def test_exposure_is_a_walk_over_the_hours_through_changes_of_the_clock(
         def rate_at(hour: int, season=season) -> float:
             return naive.rate(season.harmonics, season.level, season.week, hour, ZoneInfo(zone))
 
-        expected = naive.exposure(rate_at, fitted.known[k], as_of, spans.tolist(), ZoneInfo(zone))
+        until = as_of - silent_s if k == 1 and silent_s > 7 * HOUR_S else None
+        expected = naive.exposure(rate_at, fitted.feeds.known[k], as_of, spans.tolist(), ZoneInfo(zone), until)
         np.testing.assert_allclose(got[:, 4 * k : 4 * k + 4], expected, rtol=1e-10, atol=1e-15)
 
 
-@given(st.integers(0, 400), st.integers(1, 30 * HOUR_S), st.booleans())
+@given(st.integers(0, 400), st.integers(1, 30 * HOUR_S), st.booleans(), st.sampled_from([0, 9 * HOUR_S]))
 @settings(max_examples=60, deadline=None)
-def test_the_least_exposure_is_below_every_moment_of_its_hours(fitted: Baseline, start: int, ahead: int, late) -> None:
+def test_the_least_exposure_is_below_every_moment_of_its_hours(
+    fitted: Baseline, start: int, ahead: int, late: bool, lag_s: int
+) -> None:
     local = LocalHours(LONDON)
     begin = 1_711_700_000 + start * 977  # about the spring change
     hours = local.hours(begin // HOUR_S - 100, begin // HOUR_S + 100)
-    rates = fitted.rates(hours)
+    rates = fitted.rates(hours, np.zeros(2, np.int64))
     if not late:
-        rates = Rates(rates.first, rates.rate, rates.block, rates.clock, np.ones((2, 24, 2)))
+        rates = rates._replace(known=np.ones((2, 24, 2)))
+    rates = rates._replace(lag_s=np.array([lag_s, 9 * HOUR_S]), quiet_s=np.full(2, 9 * HOUR_S))
+    rates.heard[:] = begin - 2 * HOUR_S, begin - 7_000
     spans = np.array([HOUR_S, 6 * HOUR_S, 7 * HOUR_S + 100, 24 * HOUR_S, 72 * HOUR_S], np.int64)
-    least, of_kind = least_exposure(rates, begin, begin + ahead, spans)
+    least, of_feed = least_exposure(rates, begin, begin + ahead, spans)
     for moment in (begin, begin + ahead // 3, begin + ahead - 1):
+        rates.heard[:] = np.maximum(rates.heard, moment - np.array([8, 3]) * HOUR_S)  # no feed falls silent
         now = exposure(rates, moment, spans)
         assert (now >= least).all()
-        assert (now.reshape(spans.size, KINDS, 4).sum(axis=2) >= of_kind).all()
+        assert (now.reshape(spans.size, KINDS, 4).sum(axis=2) >= of_feed).all()
 
 
 def test_rates_do_not_depend_on_the_run_of_hours_they_are_asked_in(fitted: Baseline) -> None:
     local = LocalHours(LONDON)
     first = MONDAY // HOUR_S
-    whole, part = fitted.rates(local.hours(first, first + 900)), fitted.rates(local.hours(first + 311, first + 399))
+    heard = np.zeros(2, np.int64)
+    whole = fitted.rates(local.hours(first, first + 900), heard)
+    part = fitted.rates(local.hours(first + 311, first + 399), heard)
     assert (whole.rate[:, 311:400] == part.rate).all()
     assert (whole.block[311:400] == part.block).all()
 
@@ -230,37 +241,6 @@ def test_places_find_their_tiles_also_west_and_south_of_the_origin() -> None:
         assert places.small[tile] == pack_cell(np.int64(ix[n] // 4), np.int64(iy[n] // 4))
         assert places.large[places.large_of[tile]] == pack_cell(np.int64(ix[n] // 16), np.int64(iy[n] // 16))
     assert places.n_large == 3 * 2  # columns -2..0, rows -1..0
-
-
-def test_late_records_make_young_ages_incomplete() -> None:
-    hours_late = np.repeat([0, 1, 5, 100], [20, 20, 40, 20])
-    rows = located(occurred=MONDAY, recorded_us=(MONDAY + hours_late * HOUR_S) * 1_000_000)
-    rows["status"][-5:] = Status.AMENDED  # tells when it was amended, not when it was first known
-    known = known_by_age(rows, MONDAY - 1, MONDAY, 72 * HOUR_S, LocalHours(LONDON))
-    assert known.shape == (2, 24, 73)
-    assert (known[0] == 1).all()  # nothing known of a kind: taken to be prompt
-    assert known[1, 5, 0] == pytest.approx(40 / 100)  # an hour without records is as all hours
-    assert known[1, 0, 0] == pytest.approx((20 + 20 * 0.4) / 100)
-    assert known[1, 5, 4] == pytest.approx((40 + 20) / 100)
-    assert (known[1, :, 5] == 1.0).all()
-    assert (known[1, :, 72] == 1.0).all()
-
-
-def test_a_batch_each_morning_is_known_by_the_hour_of_the_event() -> None:
-    occurred = MONDAY + np.arange(2400) * 3 * HOUR_S + 1800
-    batch = (occurred // DAY_S) * DAY_S + 7 * HOUR_S
-    batch[batch < occurred] += DAY_S
-    known = known_by_age(
-        located(occurred=occurred, recorded_us=batch * 1_000_000),
-        MONDAY,
-        MONDAY + 400 * DAY_S,
-        DAY_S,
-        LocalHours(UTC_ZONE),
-    )
-    assert known[1, 21, 9] < 0.1  # 06:30: what happened at 21:30 is not known
-    assert known[1, 21, 10] > 0.95  # 07:30: it is
-    assert known[1, 6, 1] > 0.9
-    assert known[1, 9, 21] < 0.2
 
 
 def test_too_little_history_gives_no_baseline() -> None:

@@ -123,14 +123,14 @@ def test_simulated_incidents_are_those_of_the_baseline(baseline: Baseline, follo
         baseline, Variation(PLAIN, following), LONDON, baseline.fitted_at, weeks, np.random.default_rng(1)
     )
     first = baseline.fitted_at // HOUR_S
-    rates = baseline.rates(LONDON.hours(first, first + weeks * 168 - 1))
+    rate = baseline.hourly(LONDON.hours(first, first + weeks * 168 - 1))
     n = np.bincount(null.kind, minlength=KINDS)
-    expected = rates.rate.sum(axis=1) * HOUR_S
+    expected = rate.sum(axis=1) * HOUR_S
     assert (np.abs(n - expected) < 4 * np.sqrt(expected)).all()
     # By hour of the clock, and by place: the busiest cells of the baseline have what it expects of them.
     hour = null.occurred[null.kind == 1] // HOUR_S - first
     by_hour = np.bincount(hour % 24, minlength=24)
-    usual = (rates.rate[1] * HOUR_S).reshape(-1, 24).sum(axis=0)
+    usual = (rate[1] * HOUR_S).reshape(-1, 24).sum(axis=0)
     assert (np.abs(by_hour - usual) < 4.5 * np.sqrt(usual)).all()
     share = baseline.shares.cell[:, 4:].mean(axis=1)
     top = np.argsort(-share)[:40]
@@ -142,13 +142,13 @@ def test_simulated_incidents_are_those_of_the_baseline(baseline: Baseline, follo
     clock = LONDON.hours(first, first + weeks * 168 - 1).clock
 
     def usual_by_clock(kind: int) -> np.ndarray:
-        return np.bincount(clock, rates.rate[kind], 24) / rates.rate[kind].sum()
+        return np.bincount(clock, rate[kind], 24) / rate[kind].sum()
 
     late = null.known - null.occurred
     assert (late >= 0).all()
     for k in range(KINDS):
         part = float((late[null.kind == k] <= 12 * HOUR_S).mean())
-        assert part == pytest.approx(float((baseline.known[k, :, 12] * usual_by_clock(k)).sum()), abs=0.03)
+        assert part == pytest.approx(float((baseline.feeds.known[k, :, 12] * usual_by_clock(k)).sum()), abs=0.03)
     assert (np.diff(null.known) >= 0).all()
 
 

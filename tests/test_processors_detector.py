@@ -67,7 +67,10 @@ def expected_windows(detector: Detector, as_of: int) -> list[Detection]:
         def rate_at(hour: int, season=season) -> float:
             return naive.rate(season.harmonics, season.level, season.week, hour, CHICAGO)
 
-        exposed.append(naive.exposure(rate_at, baseline.known[k], as_of, SMALL.spans_s, CHICAGO))
+        feeds, heard = baseline.feeds, int(detector._feeds.heard.of_feeds[k])
+        assert (feeds.kind[k], feeds.source[k]) == (k, 0)
+        until = as_of if as_of - heard <= feeds.lag_s[k] else heard
+        exposed.append(naive.exposure(rate_at, feeds.known[k], as_of, SMALL.spans_s, CHICAGO, until))
     masses = Masses(baseline, detector._windows.cells)
     reached = []
     for ix, iy in sorted({(int(row["ix"]), int(row["iy"])) for row in rows}):
@@ -330,7 +333,7 @@ def test_records_yet_to_happen_are_in_no_window(saved: dict[str, bytes]) -> None
 
 def test_before_there_is_history_nothing_is_detected() -> None:
     detector = Detector(SMALL, CHICAGO)
-    assert detector.look(MONDAY) == Look(MONDAY, [], None, False, False)
+    assert detector.look(MONDAY) == Look(MONDAY, [], None, False, False, ())
     detector.apply(located(record=np.arange(1, 30), occurred=MONDAY + 3700 * np.arange(29)))
     look = detector.look(MONDAY + 40 * DAY_S)
     assert look.detections == []

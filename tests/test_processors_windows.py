@@ -126,7 +126,7 @@ def test_no_window_below_its_needed_count_can_reach_the_floor(fitted: Baseline, 
     cells = sorted({(int(x), int(y)) for x, y in zip(found.ix, found.iy, strict=True)})
     ix, iy = np.array(cells, np.int32).T
     windows.rebuild(ix.copy(), iy.copy(), np.ones(len(cells), np.int64), found)
-    windows.expect(fitted, floor)
+    windows.expect(fitted, floor, np.full(2, start, np.int64))
     windows.look(start)
     board = windows._board
     rng = np.random.default_rng(1)
@@ -134,7 +134,8 @@ def test_no_window_below_its_needed_count_can_reach_the_floor(fitted: Baseline, 
     kinds = sum(fitted.scored)
     sharp = 0
     for moment in [start, *moments.tolist()]:
-        exposed = exposure(fitted.rates(LONDON.hours(moment // HOUR_S - 80, moment // HOUR_S)), moment, board.spans)
+        hours = LONDON.hours(moment // HOUR_S - 80, moment // HOUR_S)
+        exposed = exposure(fitted.rates(hours, np.full(2, moment)), moment, board.spans)
         for cell in range(0, windows.cells.size, 5):
             for k in (0, 1):
                 for r in range(3):

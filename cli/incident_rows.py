@@ -1,0 +1,52 @@
+"""Located rows of an incident file, for commands that work on history without a broker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+import click
+import numpy as np
+
+from schemas.base import utc_now
+from schemas.located import LOCATED, Kind, LocatedArray
+from schemas.region import RegionFile
+from schemas.settings import Settings
+from streams.incident_file import Period, SourceMessage, read_incidents
+from streams.ingest import RawMessage, Registry, take_in
+
+
+def read_rows(file: Path, region: RegionFile, last: date, settings: Settings) -> LocatedArray:
+    """Located rows of an incident file, taken in as the ingest agents do it; refused rows are counted on stderr.
+
+    Where the file has record times, what was recorded after the last day is read too: it tells what had happened.
+    Raises IncidentFileError.
+    """
+    incidents = read_incidents(file, region, Period(None, None))
+    messages = incidents.messages
+    if not incidents.has_record_times:
+        click.echo("The file has no recorded_at: each record counts as recorded when it happened.", err=True)
+        period = Period(None, last)
+        messages = [message for message in messages if period.holds(message.recorded_at, region)]
+    registry = Registry([region])
+    taken = [_take_in(kind, messages, registry, settings) for kind in Kind]
+    refused = sum(refusals for _, refusals in taken)
+    if refused:
+        click.echo(f"{refused:,} of {len(messages):,} records were refused, and are left out.", err=True)
+    return np.concatenate([rows for rows, _ in taken])
+
+
+def _take_in(
+    kind: Kind, messages: Sequence[SourceMessage], registry: Registry, settings: Settings
+) -> tuple[LocatedArray, int]:
+    raw = [RawMessage(message.value, []) for message in messages if message.kind is kind]
+    intake = take_in(
+        kind,
+        raw,
+        registry,
+        utc_now(),
+        max_bytes=settings.max_message_bytes,
+        tolerance_s=settings.future_tolerance_s,
+    )
+    return np.concatenate([np.empty(0, LOCATED), *intake.rows.values()]), len(intake.refusals)

@@ -1,0 +1,512 @@
+"""Held-out quality of the baseline: the sums against a slow twin, the command, and the promises on real incidents."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import math
+import os
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from cli.baseline import make_report
+from cli.incident_rows import read_rows
+from cli.main import hotspot, main
+from processors.baseline import Baseline, fit_baseline
+from processors.heldout import BLOCK_NAMES, BOUNDS, FLOORS, WINDOWS, deviance, hold_out, naive_mean
+from processors.incidents import REFERENCE_REACH_S, incidents
+from processors.localtime import LocalHours
+from processors.public_holidays import PublicHolidays
+from processors.shares import unpack
+from schemas.detection import DAY_S, HOUR_S, DetectionSettings
+from schemas.heldout import BaselineReport, CalibrationBin, Forecast, KindReport, Method, Part, Promise, promises_of
+from schemas.located import LocatedArray
+from schemas.region import load_region
+from schemas.settings import Settings
+from tests import naive
+from tests.builders import GUILDHALL, POLICE_SOURCE, ROOT
+from tests.builders_processors import MONDAY, SMALL, history
+
+LONDON = ZoneInfo("Europe/London")
+#: Easter is within the period.
+ENGLAND = LocalHours(LONDON, PublicHolidays("GB-ENG"))
+EPOCH = date(1970, 1, 1)
+#: Neither a Monday nor a Sunday at its ends, and the clocks change within.
+FIRST, LAST = date(2022, 3, 16), date(2022, 5, 3)
+KINDS = ("ed", "police")
+Cell = tuple[int, int]
+
+
+# --- a slow twin -------------------------------------------------------------------------------------------------
+
+
+def day_of(moment: int) -> date:
+    return EPOCH + timedelta(days=naive.day_number(moment, LONDON))
+
+
+def begin_of(day: date) -> int:
+    return int(datetime(day.year, day.month, day.day, tzinfo=LONDON).timestamp())
+
+
+def known_rows(rows: LocatedArray, at: int) -> LocatedArray:
+    """The newest revision of each record that counts, of those recorded by then."""
+    by_then = rows[rows["recorded_us"] <= at * 1_000_000]
+    newest = naive.latest(by_then)
+    counting = [row for row in by_then if newest[int(row["record"])] == tuple(int(value) for value in row.tolist())]
+    return np.array([row for row in counting if row["status"] != 2 and row["gate"] == 0], rows.dtype)
+
+
+def known_incidents(rows: LocatedArray, at: int) -> list[naive.Incident]:
+    return naive.incidents(known_rows(rows, at), SMALL.merge_minutes * 60, REFERENCE_REACH_S)
+
+
+class Shares:
+    """The share of any cell, by walking down from its cell to its tiles."""
+
+    def __init__(self, baseline: Baseline) -> None:
+        self.shares = baseline.shares
+        places = baseline.places
+        self.cells = {cell: n for n, cell in enumerate(zip(places.ix.tolist(), places.iy.tolist(), strict=True))}
+        self.small, self.large = (
+            {tile: n for n, tile in enumerate(zip(*(v.tolist() for v in unpack(keys)), strict=True))}
+            for keys in (places.small, places.large)
+        )
+
+    def __call__(self, cell: Cell) -> list[float]:
+        x, y = cell
+        found: Any = self.shares.beyond
+        if cell in self.cells:
+            found = self.shares.cell[self.cells[cell]]
+        elif (x // 4, y // 4) in self.small:
+            found = self.shares.small[self.small[x // 4, y // 4]]
+        elif (x // 16, y // 16) in self.large:
+            found = self.shares.large[self.large[x // 16, y // 16]]
+        return [float(value) for value in found]
+
+    def region(self) -> set[Cell]:
+        tiles = list(self.large)
+        x, y = [tile[0] for tile in tiles], [tile[1] for tile in tiles]
+        return {
+            (ix, iy)
+            for ix in range(min(x) * 16, max(x) * 16 + 16)
+            for iy in range(min(y) * 16, max(y) * 16 + 16)
+        }  # fmt: skip
+
+
+class Twin:
+    """One kind, cell by cell and hour by hour."""
+
+    def __init__(self) -> None:
+        self.parts: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+        self.cell_weeks = 0
+        self.deviance = 0.0
+        self.bins = np.zeros((BOUNDS.size, 3))
+        self.naive: dict[Method, list[tuple[int, float, bool]]] = {method: [] for method in WINDOWS}
+
+    def add_hour(self, hour: int, place: int, value: float) -> None:
+        of_week = naive.hour_of_week(hour, LONDON)
+        day = day_of(hour)
+        names = ("all", f"{day:%Y}", f"{day:%Y-%m}", f"{day:%A}", f"{of_week % 24:02d}")
+        for name in (*names, BLOCK_NAMES[naive.block(of_week)]):
+            self.parts[name][place] += value
+
+    def mean_deviance(self, method: Method) -> float:
+        """With the floors that are best afterwards."""
+        units = self.naive[method]
+        seen = [[(c, max(mean, floor)) for c, mean, before in units if before] for floor in FLOORS]
+        new = [(c, mean) for c, mean, before in units if not before]
+        rate = sum(c for c, _ in new) / len(new)
+        best = min(sum(unit_deviance(c, mean) for c, mean in floored) for floored in seen)
+        return (best + sum(unit_deviance(c, rate) for c, _ in new)) / self.cell_weeks
+
+
+def unit_deviance(c: int, mean: float) -> float:
+    return 2 * ((c * math.log(c / mean) if c else 0.0) - (c - mean))
+
+
+def naive_twin(method: Method, found: list[naive.Incident], monday: date, cell: Cell, kind: int) -> float:
+    mine = [(incident, day_of(incident[3])) for incident in found if incident[0] == kind]
+    mine = [(incident, day) for incident, day in mine if day < monday]
+    start = min(day for _, day in mine)
+    days, n = 0, 0
+    for far, near in WINDOWS[method]:
+        begin, end = max(monday - timedelta(days=min(far, 5000)), start), monday - timedelta(days=near)
+        if (end - begin).days >= 7:
+            days += (end - begin).days
+            n += sum(1 for (_, x, y, _), day in mine if begin <= day < end and (x, y) == cell)
+    return n * 7 / days if days else 0.0
+
+
+def twin_of(rows: LocatedArray) -> list[Twin]:
+    truth = known_incidents(rows, 2**40)
+    twins = [Twin(), Twin()]
+    for incident in truth:
+        if FIRST <= day_of(incident[3]) <= LAST:
+            twins[incident[0]].add_hour(incident[3], 0, 1)
+    monday = FIRST - timedelta(days=FIRST.weekday())
+    while monday <= LAST:
+        at = begin_of(monday)
+        known = known_rows(rows, at)
+        baseline = fit_baseline(incidents(known, SMALL.merge_minutes * 60), known, at, SMALL, ENGLAND)
+        assert baseline is not None
+        exposure = [[0.0] * 4, [0.0] * 4]
+        for hour in range(at, begin_of(monday + timedelta(days=7)), HOUR_S):
+            this = ENGLAND.hours(hour // HOUR_S, hour // HOUR_S)
+            for k, season in enumerate(baseline.seasons):
+                assert season is not None
+                expected = float(season.rate(this)[0]) * HOUR_S
+                exposure[k][int(this.block[0])] += expected
+                if FIRST <= day_of(hour) <= LAST:
+                    twins[k].add_hour(hour, 1, expected)
+        if monday >= FIRST and monday + timedelta(days=6) <= LAST:
+            add_cells(twins, Shares(baseline), exposure, truth, known_incidents(rows, at), monday)
+        monday += timedelta(days=7)
+    return twins
+
+
+def add_cells(
+    twins: list[Twin],
+    shares: Shares,
+    exposure: list[list[float]],
+    truth: list[naive.Incident],
+    known: list[naive.Incident],
+    monday: date,
+) -> None:
+    counts: dict[tuple[int, Cell], int] = defaultdict(int)
+    for k, x, y, when in truth:
+        if monday <= day_of(when) < monday + timedelta(days=7):
+            counts[k, (x, y)] += 1
+    before = {(x, y) for _, x, y, when in known if day_of(when) < monday}
+    for cell in shares.region() | before | {cell for _, cell in counts}:
+        share = shares(cell)
+        for k, twin in enumerate(twins):
+            c = counts.get((k, cell), 0)
+            expected = sum(share[4 * k + b] * exposure[k][b] for b in range(4))
+            twin.cell_weeks += 1
+            twin.deviance += unit_deviance(c, expected)
+            twin.bins[max(b for b, bound in enumerate(BOUNDS) if expected >= bound)] += 1, c, expected
+            for method, units in twin.naive.items():
+                mean = naive_twin(method, known, monday, cell, k) if cell in before else 0.0
+                units.append((c, mean, cell in before))
+
+
+# --- the measure against its twin --------------------------------------------------------------------------------
+
+
+def records() -> LocatedArray:
+    """Two kinds, late records, one source that amends and withdraws, and cells that nobody saw before."""
+    rng = np.random.default_rng(5)
+    police = history(rng, 135, 6.0, delay_s=40_000, side=9)
+    ed = history(rng, 135, 3.0, kind=0, first_record=10_000, side=6, delay_s=90_000)
+    amended = police[::17].copy()
+    amended["revision"], amended["status"] = 2, 1
+    amended["ix"] += 1
+    amended["recorded_us"] += 9 * DAY_S * 1_000_000
+    withdrawn = ed[::23].copy()
+    withdrawn["revision"], withdrawn["status"] = 2, 2
+    withdrawn["recorded_us"] += 5 * DAY_S * 1_000_000
+    far = police[-60::30].copy()
+    far["record"] += 50_000
+    far["ix"], far["iy"] = 40, -35
+    rows: LocatedArray = np.concatenate([police, ed, amended, withdrawn, far])
+    return rows[rng.permutation(rows.size)]
+
+
+@pytest.fixture(scope="module")
+def measured() -> list[KindReport]:
+    found = hold_out(records(), FIRST, LAST, SMALL, ENGLAND)
+    assert found.fits == 8
+    assert [kind.kind for kind in found.kinds] == list(KINDS)
+    return found.kinds
+
+
+@pytest.fixture(scope="module")
+def twins() -> list[Twin]:
+    return twin_of(records())
+
+
+@pytest.mark.parametrize("k", [0, 1], ids=KINDS)
+def test_sums_are_those_of_a_walk_over_hours(measured: list[KindReport], twins: list[Twin], k: int) -> None:
+    kind, twin = measured[k], twins[k]
+    assert (kind.days, kind.days_without) == ((LAST - FIRST).days + 1, 0)
+    parts = [kind.total, *kind.by_year, *kind.by_month, *kind.by_block, *kind.by_hour, *kind.by_weekday]
+    assert {part.name for part in parts} == set(twin.parts)
+    for part in parts:
+        observed, expected = twin.parts[part.name]
+        assert part.observed == observed
+        assert part.expected == pytest.approx(expected, rel=1e-9)
+        assert part.ratio == pytest.approx(observed / expected, rel=1e-9)
+    assert [(part.name, part.whole) for part in kind.by_month] == [
+        ("2022-03", False),
+        ("2022-04", True),
+        ("2022-05", False),
+    ]
+    assert [part.whole for part in kind.by_year] == [False]
+
+
+@pytest.mark.parametrize("k", [0, 1], ids=KINDS)
+def test_cells_are_those_of_a_walk_over_all_cells(measured: list[KindReport], twins: list[Twin], k: int) -> None:
+    kind, twin = measured[k], twins[k]
+    assert kind.weeks == 6
+    assert kind.cell_weeks == twin.cell_weeks
+    bins = {row.at_least: row for row in kind.calibration}
+    for bound, (cells, observed, expected) in zip(BOUNDS.tolist(), twin.bins.tolist(), strict=True):
+        assert (bound in bins) == (cells > 0)
+        if cells:
+            assert (bins[bound].cell_weeks, bins[bound].observed) == (cells, observed)
+            assert bins[bound].expected == pytest.approx(expected, rel=1e-9)
+    by_method = {forecast.method: forecast for forecast in kind.forecasts}
+    assert by_method["baseline"].deviance == pytest.approx(twin.deviance / twin.cell_weeks, rel=1e-9)
+    assert by_method["same_weeks_of_two_years"].deviance is None  # there is no year of history
+    for method in ("last_8_weeks", "all_past_weeks"):
+        assert by_method[method].deviance == pytest.approx(twin.mean_deviance(method), rel=1e-9)
+
+
+def test_cells_never_seen_are_expected_at_their_best_rate(measured: list[KindReport], twins: list[Twin]) -> None:
+    forecast = measured[1].forecasts[2]
+    assert forecast.floor_new is not None
+    new = [c for c, _, before in twins[1].naive["last_8_weeks"] if not before]
+    assert sum(new) > 0
+    own = sum(unit_deviance(c, forecast.floor_new) for c in new)
+    for other in (0.8, 0.99, 1.01, 1.25):
+        assert own < sum(unit_deviance(c, forecast.floor_new * other) for c in new)
+
+
+def test_a_week_is_expected_from_what_was_recorded_before_it() -> None:
+    rows = records()
+    first, last = date(2022, 4, 4), date(2022, 4, 10)
+    monday = begin_of(first)
+    before = rows[rows["recorded_us"] <= monday * 1_000_000]
+    later = rows[rows["recorded_us"] > monday * 1_000_000]
+    busy = np.concatenate([later] * 3)
+    busy["record"] = 100_000 + np.arange(busy.size)
+    quiet, loud = (
+        hold_out(np.concatenate([before, after]), first, last, SMALL, ENGLAND).kinds[1] for after in (later, busy)
+    )
+    assert quiet.total.observed < loud.total.observed
+    assert quiet.total.expected == loud.total.expected
+    assert [part.expected for part in quiet.by_hour] == [part.expected for part in loud.by_hour]
+
+
+def test_days_without_an_expectation_are_not_counted() -> None:
+    kinds = hold_out(records(), date(2022, 1, 10), date(2022, 2, 20), SMALL, ENGLAND).kinds
+    police = kinds[-1]
+    assert police.days_without > 0
+    assert police.days + police.days_without == 42
+    assert police.days % 7 == 0
+    assert [part.whole for part in police.by_month] == [False, False]
+    days = hold_out(records(), date(2022, 4, 5), date(2022, 4, 9), SMALL, ENGLAND).kinds[-1]
+    assert (days.days, days.weeks, days.calibration) == (5, 0, ())
+    assert [promise.holds for promise in days.promises[5:]] == [None] * 3
+    assert hold_out(records(), date(2022, 1, 10), date(2022, 1, 20), SMALL, ENGLAND).kinds == []
+
+
+def test_progress_is_told_week_by_week() -> None:
+    told: list[int] = []
+    hold_out(records(), date(2022, 4, 5), date(2022, 4, 12), SMALL, ENGLAND, told.append)
+    assert told == [1, 2]
+
+
+# --- small parts -------------------------------------------------------------------------------------------------
+
+
+def test_deviance_of_units_without_incidents_is_what_was_expected_in_them() -> None:
+    counts, means = [0, 3, 0, 1, 7], [0.2, 2.0, 1e-4, 1.0, 0.3]
+    hit = [n for n, c in enumerate(counts) if c]
+    expected = sum(unit_deviance(c, mean) for c, mean in zip(counts, means, strict=True))
+    got = deviance(np.array([counts[n] for n in hit]), np.array([means[n] for n in hit]), sum(means))
+    assert got == pytest.approx(expected, rel=1e-12)
+    assert deviance(np.zeros(0, np.int64), np.zeros(0), 2.5) == 5.0
+
+
+def test_windows_of_naive_methods_are_cut_where_history_begins() -> None:
+    cell = np.array([0, 1, 1, 1, 1])
+    day = np.array([900, 944, 951, 957, 999])
+    eight = naive_mean("last_8_weeks", cell, day, 1000, 3)
+    assert eight is not None
+    np.testing.assert_allclose(eight, [0, 4 / 8, 0])
+    past = naive_mean("all_past_weeks", cell, day, 1000, 3)
+    assert past is not None
+    np.testing.assert_allclose(past, [7 / 100, 28 / 100, 0])
+    assert naive_mean("same_weeks_of_two_years", cell, day, 1000, 3) is None
+    one = naive_mean("same_weeks_of_two_years", cell, day, 1264, 3)  # days 900 to 906 are a year before
+    assert one is not None
+    np.testing.assert_allclose(one, [1, 0, 0])
+    assert naive_mean("last_8_weeks", cell, day, 906, 3) is None
+    assert naive_mean("last_8_weeks", cell[:0], day[:0], 1000, 3) is None
+
+
+def part(ratio: float | None, name: str = "2016", whole: bool = True) -> Part:
+    return Part(name=name, whole=whole, observed=0, expected=1.0, ratio=ratio, chance=None)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "year", "month"),
+    [(1.0, True, True), (1.051, False, True), (0.949, False, True), (1.11, False, False), (0.89, False, False)],
+)
+def test_promises_are_judged_by_the_worst_whole_part(ratio: float, year: bool, month: bool) -> None:
+    fine = part(1.01, "2015")
+    parts = [fine, part(ratio), part(9.0, "2017", whole=False), part(None)]
+    own, other = Forecast(method="baseline", deviance=0.5), Forecast(method="last_8_weeks", deviance=0.4)
+    short = Forecast(method="all_past_weeks", deviance=None)
+    promises = promises_of(parts, parts, [fine], [fine], [fine], [own, other, short])
+    assert [promise.holds for promise in promises] == [year, month, True, True, True, False, None]
+    assert promises[1].worst == ("2016" if ratio != 1.0 else "2015")
+    assert promises[5].value == 1.25
+    assert [promise.holds for promise in promises_of([], [], [fine], [fine], [fine], [])] == [None, None, *[True] * 3]
+
+
+# --- the command -------------------------------------------------------------------------------------------------
+
+HAMPSHIRE = ROOT / "regions" / "hampshire.toml"
+
+
+def incident_file(directory: Path, days: int = 200) -> Path:
+    """Police incidents about the Guildhall from 2022-01-03 on, and two rows that are refused."""
+    rng = np.random.default_rng(8)
+    path = directory / "records.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["event_id", "occurred_at", "latitude", "longitude", "category", "source"])
+        for n, second in enumerate(sorted(rng.integers(0, days * DAY_S, days * 6).tolist())):
+            moment = datetime.fromtimestamp(MONDAY + second, UTC).isoformat()
+            x, y = rng.normal(0, 0.02, 2)
+            place = [GUILDHALL["latitude"] + y / 2, GUILDHALL["longitude"] + x]
+            writer.writerow([f"P-{n}", moment, *place, "robbery", POLICE_SOURCE])
+        writer.writerow(["X-1", "2022-05-01T00:00:00+00:00", 10.0, 10.0, "robbery", POLICE_SOURCE])
+        writer.writerow(["X-2", "yesterday", 50.9, -1.4, "robbery", POLICE_SOURCE])
+    return path
+
+
+def test_the_command_tells_and_writes_its_report(tmp_path: Path) -> None:
+    out = tmp_path / "report.json"
+    asked = ["--from", "2022-05-10", "--to", "2022-07-15", "--out", str(out)]
+    result = CliRunner().invoke(
+        hotspot, ["baseline", str(incident_file(tmp_path)), "--region", str(HAMPSHIRE), *asked], catch_exceptions=False
+    )
+    assert result.exit_code == 0
+    report = BaselineReport.model_validate_json(out.read_text(encoding="utf-8"))
+    (police,) = report.kinds
+    assert (report.region, report.fits, police.weeks) == ("hampshire", 10, 8)
+    assert police.days == 67
+    assert abs(police.total.observed - 67 * 6) < 4 * math.sqrt(67 * 6)
+    assert police.total.ratio is not None
+    assert abs(police.total.ratio - 1) < 0.2
+    assert "2 of 1,173 records were refused" in result.stderr
+    assert "hampshire, 2022-05-10 to 2022-07-15: 10 fits" in result.stdout
+    for line in (
+        f"  all             {police.total.observed:>10}{police.total.expected:>12,.1f}{police.total.ratio:>8.3f}",
+        "  2022-06 ",
+        "  2022 (part)",
+        "  weekend night",
+        "  same weeks of the last two years    history too short",
+        "  not judged each year within 5 %",
+        "  kept       less deviance than 'mean of the last 8 weeks'",
+    ):
+        assert line in result.stdout, line
+    assert max(map(len, result.stdout.splitlines())) <= 110
+
+
+def test_what_comes_after_the_period_plays_no_part(tmp_path: Path) -> None:
+    region, first, last, settings = load_region(HAMPSHIRE), date(2022, 5, 2), date(2022, 6, 12), Settings()
+    path = incident_file(tmp_path)
+    whole = make_report(read_rows(path, region, last, settings), region, first, last, settings)
+    header, *lines = path.read_text(encoding="utf-8").splitlines()
+    kept = [line for line in lines if line.split(",")[1] < "2022-06-12T23:00:00"]  # midnight, by summer time
+    assert len(kept) < len(lines) - 100
+    path.write_text("\n".join([header, *kept]) + "\n", encoding="utf-8")
+    assert whole == make_report(read_rows(path, region, last, settings), region, first, last, settings)
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        (["--from", "2022-01-10", "--to", "2022-02-20"], "There is no baseline for any week from 2022-01-10 to "),
+        (["--from", "2022-06-10", "--to", "2022-06-09"], "--to lies before --from."),
+        (["--from", "2022-06-01", "--to", "2022-06-09", "--out", "nowhere/r.json"], "There is no folder nowhere."),
+        (["--from", "2021-06-01", "--to", "2021-06-09"], "No record up to 2021-06-09 could be used."),
+        (["--from", "2022-06-01"], "Missing option '--to'."),
+    ],
+)
+def test_what_cannot_be_reported_is_told_in_a_sentence(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    asked: list[str],
+    sentence: str,
+) -> None:
+    file = str(incident_file(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["hotspot", "baseline", file, "--region", str(HAMPSHIRE), *asked])
+    with pytest.raises(SystemExit) as exited:
+        main()
+    told = capsys.readouterr()
+    assert exited.value.code == 2
+    assert sentence in told.err
+    assert told.out == ""
+
+
+def test_a_missing_incident_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "none.csv"
+    asked = ["baseline", str(path), "--region", str(HAMPSHIRE), "--from", "2022-01-01", "--to", "2022-01-31"]
+    monkeypatch.setattr(sys, "argv", ["hotspot", *asked])
+    with pytest.raises(SystemExit) as exited:
+        main()
+    assert exited.value.code == 2
+    assert capsys.readouterr().err == f"There is no file {path}.\n"
+
+
+def test_the_page_names_every_field_of_the_report() -> None:
+    page = (ROOT / "docs" / "baseline.md").read_text(encoding="utf-8")
+    for model in (BaselineReport, KindReport, Part, CalibrationBin, Forecast, Promise):
+        for name in model.model_fields:
+            assert f"`{name}`" in page, name
+
+
+# --- real incidents ----------------------------------------------------------------------------------------------
+
+DATA = Path(os.environ.get("HOTSPOT_DATA", ROOT.parent / "shared" / "data"))
+CHICAGO = DATA / "chicago_aggravated_assault_2010_2019.csv.gz"
+
+
+@pytest.fixture(scope="module")
+def chicago(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KindReport]:
+    """2014-2016; later years are kept for a last judgement, so they are not even read."""
+    if not CHICAGO.exists():
+        pytest.skip(f"There is no {CHICAGO}: name the folder of the published incidents with HOTSPOT_DATA.")
+    path = tmp_path_factory.mktemp("chicago") / "until_2016.csv"
+    with gzip.open(CHICAGO, "rt", encoding="utf-8") as file:
+        lines = [line for n, line in enumerate(file) if n == 0 or line.split(",")[1] < "2017"]
+    path.write_text("".join(lines), encoding="utf-8")
+    region, settings = load_region(ROOT / "regions" / "chicago.toml"), Settings(detection=DetectionSettings())
+    first, last = date(2014, 1, 1), date(2016, 12, 31)
+    report = make_report(read_rows(path, region, last, settings), region, first, last, settings)
+    (police,) = report.kinds
+    assert (police.days, police.days_without, police.weeks) == (1096, 0, 155)
+    yield police
+
+
+PROMISES = [promise.text for promise in promises_of([], [], [], [], [], [Forecast(method="baseline", deviance=1.0)])]
+PROMISES += [f"less deviance than {method}" for method in WINDOWS]
+
+
+@pytest.mark.parametrize("text", PROMISES)
+def test_promises_hold_on_three_years_of_chicago(chicago: KindReport, text: str) -> None:
+    (promise,) = [promise for promise in chicago.promises if promise.text == text]
+    assert promise.holds, f"{text}: {promise.worst} at {promise.value}"
+
+
+def test_the_report_reads_as_json(measured: list[KindReport]) -> None:
+    for kind in measured:
+        assert KindReport.model_validate(json.loads(kind.model_dump_json())) == kind
