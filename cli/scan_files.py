@@ -215,6 +215,7 @@ class _CaseReader:
         self._rows = rows
         self._strata = strata
         self._left_out = left_out
+        self._days: dict[str, int] = {}
 
     def read(self) -> CaseRows:
         """The lines that have cases."""
@@ -249,13 +250,16 @@ class _CaseReader:
 
     def _day(self, line: _Line) -> int:
         text = line.fields[2]
+        known = self._days.get(text)
+        if known is not None:
+            return known
         read = parse_date(text, self._period)
         if read is None:
             raise line.error(f"{text!r} is not a date.")
         day = read.first_day(self._precision)
         if day is None:
             raise line.error(f"the date {text} is less precise than a {self._precision}.")
-        return day.toordinal()
+        return self._days.setdefault(text, day.toordinal())
 
     def _stratum(self, line: _Line) -> int:
         covariates = tuple(line.fields[3:])

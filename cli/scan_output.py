@@ -10,9 +10,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from pyproj import CRS, Transformer
-from pyproj.exceptions import CRSError, ProjError
-
 from cli.scan_files import ScanFileError
 from processors.scan.circles import EARTH_KM
 from schemas.scan import ScanCluster, ScanModel, ScanResult
@@ -76,6 +73,10 @@ def spherical_circle(cluster: ScanCluster) -> list[Point]:
 
 def projected_circle(crs_name: str) -> Circle:
     """Circles of clusters whose coordinates are metres, or other lengths, of a projection. Raises ScanFileError."""
+    # Imported where it is needed: without a map, most of a short scan would be waiting for it.
+    from pyproj import CRS, Transformer
+    from pyproj.exceptions import CRSError, ProjError
+
     try:
         crs = CRS.from_user_input(crs_name)
     except CRSError:

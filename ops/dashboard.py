@@ -117,6 +117,12 @@ ROWS: dict[str, list[Panel]] = {
             [Query("time() - max by (source) (hotspot_last_record_timestamp_seconds)", "{{source}}")],
         ),
         Panel(
+            "Problems of feeds",
+            "short",
+            "Feeds that are silent or look broken. What they would have told is not in the score, or is to be doubted.",
+            [Query("max by (source, problem) (hotspot_feed_problem) > 0", "{{source}} {{problem}}")],
+        ),
+        Panel(
             "Reporting delay",
             "s",
             "From the violence to its record at the partner: half and 95 % of the records of an hour, by source.",

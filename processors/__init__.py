@@ -17,7 +17,7 @@ def _kernel_cache() -> str:
     at the files of the kernels that were compiled into it: after an upgrade it could run half of the old code.
     """
     sources = hashlib.sha256()
-    for path in sorted(_HERE.glob("*.py")):
+    for path in sorted(_HERE.rglob("*.py")):
         sources.update(path.read_bytes())
     parent = Path(config.CACHE_DIR) if config.CACHE_DIR else _HERE / "__pycache__"
     return str(parent / f"hotspot-kernels-{sources.hexdigest()[:16]}")

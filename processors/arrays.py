@@ -13,6 +13,7 @@ Ints = NDArray[np.int64]
 Small = NDArray[np.int32]
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
 Keys = NDArray[np.uint64]
 Rows = NDArray[Any]
 

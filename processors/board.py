@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from processors.arrays import BLOCKS, KINDS, Bytes, Floats, Ints, Small
+from processors.arrays import BLOCKS, KINDS, Bytes, Floats, Ints, Singles, Small
 from processors.cells import CellIndex
 
 # Places in `Board.cursor`.
@@ -44,9 +44,10 @@ class Board(NamedTuple):
     """[cell, kind, S, R] a count below which a kind cannot make its window a detection within the epoch."""
     listed: Bytes
     """[cell, R, S] whether a window is a candidate."""
-    mass: Floats
-    """[cell, R, feed and block] part of the region's expectation that falls into a disc."""
-    candidates: Ints
+    mass: Singles
+    """[cell, R, feed and block] part of the region's expectation that falls into a disc; in half the room, for it is
+    the largest array, and read at every score."""
+    candidates: Small
     """Windows, numbered (cell · R + radius) · S + span: all that have a count they need, and perhaps more."""
     when: Ints
     """Event times of the live incidents, sorted."""
@@ -86,8 +87,8 @@ def new_board(cells: CellIndex, radii: tuple[int, ...], spans: tuple[int, ...], 
         counts=np.zeros((n, KINDS, s, r), np.int32),
         need=np.full((n, KINDS, s, r), NEVER, np.int32),
         listed=np.zeros((n, r, s), np.uint8),
-        mass=np.zeros((n, r, feeds * BLOCKS)),
-        candidates=np.zeros(n * r * s, np.int64),
+        mass=np.zeros((n, r, feeds * BLOCKS), np.float32),
+        candidates=np.zeros(n * r * s, np.int32),
         when=np.zeros(live, np.int64),
         where=np.zeros(live, np.int32),
         kind=np.zeros(live, np.uint8),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -38,6 +39,8 @@ TAIL_FACTOR: Final = 5.0
 PILOT_STARTS: Final = (8.0, 6.0, 4.5, 3.4, 2.5)
 PILOT_DAYS: Final = 56
 STEP: Final = 0.1
+#: A longer simulation is made of years, one after the other: each brings cells of its own, and they take memory.
+DAYS_AT_ONCE: Final = 364
 BOOTSTRAPS: Final = 200
 MOST_DAYS: Final = 36_500.0
 
@@ -112,14 +115,19 @@ def calibrate(baseline: Baseline, variation: Variation, settings: DetectionSetti
     rng = np.random.default_rng([settings.seed, made_at])
     days = settings.calibration_days
     warm_days = -(-settings.spans_s[-1] // DAY_S) + SETTLE_DAYS
-    weeks = -(-(warm_days + days) // 7)
-    null = simulate_null(baseline, variation, local, made_at, weeks, rng)
-    scene = NullScene(baseline, settings, local, made_at, null)
     since = made_at + warm_days * DAY_S
     budget = settings.budget_per_28d / 28.0
-    start = _tail_start(scene, since, days, budget, settings.close_fraction)
-    seen = scene.run(settings.close_fraction * start, since + days * DAY_S)
-    peaks = opening_levels(seen, since, start, settings.close_fraction)
+    start = math.nan
+    found: list[Floats] = []
+    for done in range(0, days, DAYS_AT_ONCE):
+        part = min(days - done, DAYS_AT_ONCE)
+        null = simulate_null(baseline, variation, local, made_at, -(-(warm_days + part) // 7), rng)
+        scene = NullScene(baseline, settings, local, made_at, null)
+        if not found:
+            start = _tail_start(scene, since, part, budget, settings.close_fraction)
+        seen = scene.run(settings.close_fraction * start, since + part * DAY_S)
+        found.append(opening_levels(seen, since, start, settings.close_fraction))
+    peaks = np.concatenate(found)
     tail = fit_tail(peaks, start, days)
     threshold = tail.level_of(budget)
     return Calibration(

@@ -9,6 +9,7 @@ from numba import njit
 
 from processors.arrays import Ints, Keys, Small
 from processors.lookup import EMPTY, cell_key, new_table, slot_of
+from schemas.located import pack_cell
 
 ABSENT = -1
 # Farthest cell from the origin that is taken. Sums of a cell and an offset, and tile numbers, then fit 32 bits.
@@ -102,7 +103,9 @@ class CellIndex:
     def ensure(self, ix: Small, iy: Small) -> Ints:
         """Numbers of cells, adding those that are new. Growing replaces the arrays, so fetch them afterwards."""
         if self.size + ix.size > self.capacity:
-            self._allocate(max(2 * self.capacity, self.size + ix.size))
+            needed = self.size + np.unique(pack_cell(ix.astype(np.int64), iy.astype(np.int64))).size
+            if needed > self.capacity:  # a quarter more, for all that is held by cell grows with it
+                self._allocate(max(self.capacity + self.capacity // 4, needed))
         index = np.empty(ix.size, np.int64)
         size = _ensure(
             np.ascontiguousarray(ix, np.int32),

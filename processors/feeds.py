@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 import numpy as np
-from scipy.optimize import isotonic_regression
 
 from processors.arrays import KINDS, Bytes, Floats, Ints, Small
 from processors.localtime import DAY_S, HOUR_S, HOURS_A_DAY, LocalHours
@@ -196,8 +195,20 @@ def known_at_deliveries(rows: LocatedArray, recorded: Ints, ages: int) -> Floats
     asked_at = np.flatnonzero(n)
     if not asked_at.size:
         return np.ones((HOURS_A_DAY, ages))
-    rising = isotonic_regression(known[asked_at] / n[asked_at], weights=n[asked_at]).x
+    rising = _rising(known[asked_at], n[asked_at])
     return np.tile(np.interp(np.arange(ages), asked_at, rising), (HOURS_A_DAY, 1))
+
+
+def _rising(part: Floats, whole: Floats) -> Floats:
+    """The rising sequence nearest to part by whole: neighbours that fall are pooled (Ayer et al. 1955)."""
+    pools: list[tuple[float, float, int]] = []
+    for some, every in zip(part.tolist(), whole.tolist(), strict=True):
+        pool = (some, every, 1)
+        while pools and pools[-1][0] * pool[1] >= pool[0] * pools[-1][1]:
+            before = pools.pop()
+            pool = (before[0] + pool[0], before[1] + pool[1], before[2] + pool[2])
+        pools.append(pool)
+    return np.repeat([some / every for some, every, _ in pools], [count for _, _, count in pools])
 
 
 def _in_batches(recorded: Ints, starts: Ints) -> bool:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numba import njit
 
-from processors.arrays import BLOCKS, KINDS, Bytes, Floats, Ints, Small
+from processors.arrays import BLOCKS, KINDS, Bytes, Floats, Ints, Singles, Small
 from processors.board import ENTERED, EPOCH_END, LEFT, LISTED, LIVE, NEVER, NOW, Bar, Board
 from processors.exposure import HOUR, Rates, exposure, least_exposure, note_silence
 from processors.live import HOLD, REMOVE
@@ -27,7 +27,7 @@ def surprise(count: float, expected: float) -> float:
 
 
 @njit(cache=True, nogil=True)
-def expected_in(mass: Floats, exposed: Floats, first: Ints, window: tuple[int, int, int], kind: int) -> float:
+def expected_in(mass: Singles, exposed: Floats, first: Ints, window: tuple[int, int, int], kind: int) -> float:
     """Expected incidents of a kind in a window (cell, radius, span): mass of its disc by exposure of its span.
 
     `first` says where the feeds of each kind begin.
@@ -287,7 +287,7 @@ def revise(board: Board, changes: Ints) -> int:
 @njit(cache=True, nogil=True)
 def _score(
     counts: Small,
-    mass: Floats,
+    mass: Singles,
     scored: Bytes,
     first: Ints,
     min_incidents: int,

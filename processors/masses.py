@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from processors.arrays import BLOCKS, KINDS, Bytes, Floats, Ints, Small
+from processors.arrays import BLOCKS, KINDS, Bytes, Floats, Ints, Singles, Small
 from processors.baseline import Baseline
 from processors.cells import CellIndex, Offsets
 from processors.shares import LARGE_SHIFT, SMALL_SHIFT
@@ -110,7 +110,7 @@ def _sum_discs(
     shares: _Shares,
     around: Small,
     row_of: Small,
-    mass: Floats,
+    mass: Singles,
 ) -> None:
     """Add up shares over the discs of each cell, nearest offset first: always the same order, so the same bits.
 
@@ -193,7 +193,7 @@ class Masses:
         found: Floats = self._shares.value[_share_rows(self._shares, ix, iy)]
         return found
 
-    def fill(self, cells: Ints, mass: Floats) -> None:
+    def fill(self, cells: Ints, mass: Singles) -> None:
         """Write the masses of these cells of the index: `mass` is [cell, radius, feed and block].
 
         Neighbours of these cells must have been filled before, or be among them.

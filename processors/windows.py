@@ -283,7 +283,7 @@ class WindowCounts:
         """Masses for so many feeds."""
         board = self._board
         if board.mass.shape[2] != feeds * BLOCKS:
-            self._board = board._replace(mass=np.zeros((*board.mass.shape[:2], feeds * BLOCKS)))
+            self._board = board._replace(mass=np.zeros((*board.mass.shape[:2], feeds * BLOCKS), np.float32))
 
     def _room(self, more: int) -> None:
         """Room for so many more live incidents."""

@@ -18,6 +18,7 @@ from cli.satscan_prm import read_parameter_file
 from cli.scan_files import read_scan_files
 from processors.arrays import Floats
 from processors.kernels import surprise
+from processors.scan.at_end import bounds, largest_at_end, work_of
 from processors.scan.calendar import interval_starts, window_lengths
 from processors.scan.circles import coordinates, distance, find_circles
 from processors.scan.inputs import CaseRows, Places, PopulationRows, ScanInput
@@ -34,7 +35,6 @@ from processors.scan.replicas import (
     PermutedAtEnd,
     PoissonAtEnd,
     Seeds,
-    _largest_at_end,
     _largest_dense,
     alias_table,
 )
@@ -186,7 +186,12 @@ def test_what_replications_are_judged_by_finds_the_best_window_of_the_data(
     at_end = scan._at_end()
     assert (at_end is not None) >= (prospective and model is ScanModel.PERMUTATION)
     if at_end is not None:
-        assert _largest_at_end(at_end, scan._events()) == pytest.approx(best, abs=1e-9)
+        # Counts in narrow lanes, in wide ones, and more of them than the lanes that were expected to do hold.
+        for expected in (0.0, 1e6):
+            bound = bounds(at_end, scan._points, expected)
+            for full in (bound.full, 1):
+                found = largest_at_end(bound._replace(full=full), scan._events(), work_of(bound.scan))
+                assert found == pytest.approx(best, abs=1e-9)
 
 
 def city(seed: int = 3, cases: int = 900) -> ScanInput:
@@ -240,6 +245,18 @@ def test_a_planted_cluster_is_found_and_others_share_no_place_with_it() -> None:
     assert (best.start, best.end) == (date(2024, 5, 27), date(2024, 5, 30))
     told = [place for cluster in found.clusters for place in cluster.locations]
     assert len(told) == len(set(told))
+
+
+def test_neighbours_are_those_of_a_search_through_all() -> None:
+    rng = np.random.default_rng(5)
+    first, second = rng.integers(0, 12, (2, 60)) / 20.0 + 51.0
+    for spherical, radius in ((False, 0.17), (False, 0.25), (True, 12.0), (True, math.inf)):
+        points = coordinates(first, second, spherical)
+        circles = find_circles(points, spherical, radius, np.ones(60), 25.0)
+        for centre in range(60):
+            apart = [(distance(points[centre], points[p], spherical), *points[p], p) for p in range(60)]
+            near = [int(row[-1]) for row in sorted(apart) if row[0] <= radius][:25]
+            assert circles.place[circles.start[centre] : circles.start[centre + 1]].tolist() == near
 
 
 def test_permutation_keeps_both_margins() -> None:

@@ -42,7 +42,12 @@ def find_circles(points: Floats, spherical: bool, max_radius: float, weight: Flo
     """
     order = np.lexsort(points.T[::-1]).astype(np.int32)
     limit = max_weight * (1.0 + ROUNDING)
-    sizes, flat = _neighbours(points, order, spherical, max_radius, weight, limit)
+    first = points[order, 0]
+    straight = 2.0 * math.sin(min(0.5 * max_radius / EARTH_KM, 0.5 * math.pi)) if spherical else max_radius
+    reach = straight + ROUNDING * (straight + np.abs(points[:, 0]))
+    begin = np.searchsorted(first, points[:, 0] - reach)
+    end = np.searchsorted(first, points[:, 0] + reach, side="right")
+    sizes, flat = _neighbours(points, order, begin, end, spherical, max_radius, weight, limit)
     return Circles(np.concatenate([[0], np.cumsum(sizes)]), flat)
 
 
@@ -59,8 +64,16 @@ def distance(a: Floats, b: Floats, spherical: bool) -> float:
 
 @njit(cache=True, nogil=True)
 def _neighbours(
-    points: Floats, order: Small, spherical: bool, max_radius: float, weight: Floats, max_weight: float
+    points: Floats,
+    order: Small,
+    begin: Ints,
+    end: Ints,
+    spherical: bool,
+    max_radius: float,
+    weight: Floats,
+    max_weight: float,
 ) -> tuple[Ints, Small]:
+    """How many neighbours each centre has, and these. Those of a centre are within begin..end of the order."""
     n = points.shape[0]
     sizes = np.zeros(n, np.int64)
     flat = np.empty(max(16 * n, 64), np.int32)
@@ -69,7 +82,7 @@ def _neighbours(
     who = np.empty(n, np.int32)
     for centre in range(n):
         found = 0
-        for i in order:
+        for i in order[begin[centre] : end[centre]]:
             apart = distance(points[centre], points[i], spherical)
             if apart <= max_radius:
                 near[found] = apart

@@ -9,8 +9,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from processors.arrays import Floats, Ints, Small
+from processors.scan.at_end import AtEnd, Bounds, bounds, largest_at_end, work_of
 from processors.scan.circles import Circles
-from processors.scan.kernels import Events, largest, largest_at_end, least_expected_dense
+from processors.scan.kernels import Events, largest, least_expected_dense
 
 Seeds = NDArray[np.uint32]
 
@@ -23,30 +24,19 @@ class Drawn(Protocol):
         ...
 
 
-class AtEnd(NamedTuple):
-    """A scan of windows that end with the study period, whose expectation is mass × share / scale."""
-
-    circles: Circles
-    mass: Floats
-    share: Floats
-    shortest: int
-    low: int
-    cases: int
-    scale: float
-
-
 class PermutedAtEnd:
     """Places of the cases of the last intervals, drawn from all cases without replacement: both margins stay.
 
     The places of earlier cases play no part in windows that end with the study period.
     """
 
-    def __init__(self, scan: AtEnd, place_of_case: Small, per_back: Ints, places: int) -> None:
-        self._scan, self._source, self._per_back, self._places = scan, place_of_case, per_back, places
+    def __init__(self, scan: AtEnd, points: Floats, place_of_case: Small, per_back: Ints) -> None:
+        self._source, self._per_back, self._places = place_of_case, per_back, points.shape[0]
+        self._bounds = bounds(scan, points, float(per_back.sum()))
 
     def largest(self, seeds: Seeds) -> Floats:
         """The largest statistic of each replication."""
-        found: Floats = _permuted_at_end(seeds, self._scan, self._source, self._per_back, self._places)
+        found: Floats = _permuted_at_end(seeds, self._bounds, self._source, self._per_back, self._places)
         return found
 
     def draw(self, seed: int) -> Events:
@@ -58,13 +48,14 @@ class PermutedAtEnd:
 class PoissonAtEnd:
     """All cases by a population: how many fall into the last intervals, and where and when these do."""
 
-    def __init__(self, scan: AtEnd, place_weight: Floats, back_weight: Floats, part: float) -> None:
-        self._scan, self._part = scan, part
+    def __init__(self, scan: AtEnd, points: Floats, place_weight: Floats, back_weight: Floats, part: float) -> None:
+        self._part = part
+        self._bounds = bounds(scan, points, part * scan.cases)
         self._place, self._back = alias_table(place_weight), alias_table(back_weight)
 
     def largest(self, seeds: Seeds) -> Floats:
         """The largest statistic of each replication."""
-        found: Floats = _poisson_at_end(seeds, self._scan, self._part, *self._place, *self._back)
+        found: Floats = _poisson_at_end(seeds, self._bounds, self._part, *self._place, *self._back)
         return found
 
 
@@ -214,25 +205,6 @@ def _draw_dense(seed: int, cases: int, part: float, own: Floats, other: Ints, pl
 
 
 @njit(cache=True, nogil=True)
-def _largest_at_end(scan: AtEnd, events: Events) -> float:
-    return float(
-        largest_at_end(
-            scan.circles.start,
-            scan.circles.place,
-            scan.mass,
-            scan.share,
-            scan.scale,
-            scan.shortest,
-            scan.low,
-            float(scan.cases),
-            events.start,
-            events.back,
-            events.number,
-        )
-    )
-
-
-@njit(cache=True, nogil=True)
 def _largest_dense(scan: Dense, counts: Small) -> float:
     least = np.full(counts.sum() + 1, np.inf)
     least_expected_dense(
@@ -249,23 +221,29 @@ def _largest_dense(scan: Dense, counts: Small) -> float:
 
 
 @njit(cache=True, nogil=True)
-def _permuted_at_end(seeds: Seeds, scan: AtEnd, source: Small, per_back: Ints, places: int) -> Floats:
-    found = np.empty(seeds.size)
+def _permuted_at_end(seeds: Seeds, bound: Bounds, source: Small, per_back: Ints, places: int) -> Floats:
+    found, work = np.empty(seeds.size), work_of(bound.scan)
     pool = source.copy()
     for i in range(seeds.size):
         pool[:] = source
-        found[i] = _largest_at_end(scan, _draw_places(seeds[i], pool, per_back, places))
+        found[i] = largest_at_end(bound, _draw_places(seeds[i], pool, per_back, places), work)
     return found
 
 
 @njit(cache=True, nogil=True)
 def _poisson_at_end(
-    seeds: Seeds, scan: AtEnd, part: float, own: Floats, other: Ints, back_own: Floats, back_other: Ints
+    seeds: Seeds,
+    bound: Bounds,
+    part: float,
+    own: Floats,
+    other: Ints,
+    back_own: Floats,
+    back_other: Ints,
 ) -> Floats:
-    found = np.empty(seeds.size)
+    found, work = np.empty(seeds.size), work_of(bound.scan)
     for i in range(seeds.size):
-        events = _draw_both(seeds[i], scan.cases, part, own, other, back_own, back_other)
-        found[i] = _largest_at_end(scan, events)
+        events = _draw_both(seeds[i], bound.scan.cases, part, own, other, back_own, back_other)
+        found[i] = largest_at_end(bound, events, work)
     return found
 
 

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from processors.arrays import Floats, Ints, Small
+from processors.scan.at_end import AtEnd
 from processors.scan.calendar import interval_starts, window_lengths
 from processors.scan.circles import Circles, coordinates, distance, find_circles
 from processors.scan.inputs import ScanInput
@@ -18,7 +19,6 @@ from processors.scan.kernels import Best, Events, best_at_end, best_dense, masse
 from processors.scan.measure import PopulationError, expected_cases
 from processors.scan.montecarlo import gumbel_p_value, rank_p_value, recurrence_days, replicate, reported_p_value
 from processors.scan.replicas import (
-    AtEnd,
     Dense,
     Drawn,
     PermutedAtEnd,
@@ -149,11 +149,11 @@ class _Scan:
         """What replications are drawn from."""
         at_end = self._at_end()
         if at_end is not None and self._measure is None:
-            return PermutedAtEnd(at_end, self._place, self._per_back(), len(self.given.places.ids))
+            return PermutedAtEnd(at_end, self._points, self._place, self._per_back())
         if at_end is not None and self._measure is not None:
             last = self._measure[:, self._from :]
             part = min(float(last.sum() / self._measure.sum()), 1.0)
-            return PoissonAtEnd(at_end, last.sum(axis=1), last.sum(axis=0)[::-1].copy(), part)
+            return PoissonAtEnd(at_end, self._points, last.sum(axis=1), last.sum(axis=0)[::-1].copy(), part)
         dense = self._dense()
         if self._measure is None:
             return PermutedDense(dense, self._place, self._interval)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import date
+from importlib import import_module
 
 import numpy as np
 
@@ -10,6 +12,7 @@ from processors.scan.inputs import CaseRows, Places, PopulationRows, ScanInput
 from processors.scan.run import run_scan
 from schemas.scan import ScanJob
 
+_BLAS = "scipy.linalg.cython_blas"
 _START, _END = date(2024, 1, 1), date(2024, 1, 20)
 _PLACES = 3
 
@@ -19,6 +22,7 @@ def warm_up(job: ScanJob, given: ScanInput) -> None:
 
     A population that stays and one that changes take different ways through the kernels: both, if it may be either.
     """
+    _load_numba()
     small = ScanJob(
         model=job.model,
         prospective=job.prospective,
@@ -44,3 +48,17 @@ def warm_up(job: ScanJob, given: ScanInput) -> None:
         found = run_scan(small, ScanInput(places, cases, population, 1))
         if not found.replications:
             raise RuntimeError("the cases made up for warming up form no cluster, so not every kernel was compiled")
+
+
+def _load_numba() -> None:
+    """Load what Numba needs with its first kernel, without SciPy's linear algebra, a tenth of a second.
+
+    Numba looks whether there is any, and would remember for `np.cov` alone, which no kernel uses, that there is none.
+    """
+    if _BLAS in sys.modules:
+        return
+    sys.modules[_BLAS] = None  # type: ignore[assignment]  # so an import says that it is not there
+    try:
+        import_module("numba.np.arraymath")
+    finally:
+        del sys.modules[_BLAS]
