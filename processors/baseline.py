@@ -166,8 +166,11 @@ def fit_baseline(
 def episode_weights(history: Incidents, episodes: Iterable[PastEpisode]) -> Floats:
     """Weight of each incident: 1, or the least of the episodes that it was a part of."""
     weight = np.ones(history.occurred.size)
+    order = np.argsort(history.occurred)
+    occurred = history.occurred[order]
     for episode in episodes:
-        during = np.flatnonzero((history.occurred > episode.begin) & (history.occurred <= episode.end))
+        first, last = np.searchsorted(occurred, [episode.begin, episode.end], side="right")
+        during = order[first:last]
         x, y = history.ix[during].astype(np.int64) - episode.ix, history.iy[during].astype(np.int64) - episode.iy
         inside = during[x * x + y * y <= episode.radius_cells**2]
         weight[inside] = np.minimum(weight[inside], episode.weight)

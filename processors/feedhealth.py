@@ -66,27 +66,31 @@ NO_HEALTH: Final = Health((), ())
 
 def check_feeds(rows: LocatedArray, at: int, local: LocalHours) -> Health:
     """Check every feed among all kept records, as of a moment (s)."""
-    rows = rows[(rows["status"] != Status.WITHDRAWN) & np.isin(rows["gate"], (Gate.NONE, Gate.DEFAULT_TIME))]
+    standing = (rows["status"] != Status.WITHDRAWN) & (
+        (rows["gate"] == Gate.NONE) | (rows["gate"] == Gate.DEFAULT_TIME)
+    )
+    codes = np.where(standing, rows["kind"].astype(np.int64) << 16 | rows["source"], -1)
+    occurred, cells = np.ascontiguousarray(rows["occurred"]), pack_cell(rows["ix"], rows["iy"])
+    offsets, recorded = local.offsets(occurred), rows["recorded_us"] // 1_000_000
     findings: list[Finding] = []
     defaults: list[DefaultTime] = []
-    codes = rows["kind"].astype(np.int64) << 16 | rows["source"]
-    for code in np.unique(codes).tolist():
+    for code in np.flatnonzero(np.bincount(codes[standing])).tolist():
         kind, source = code >> 16, code & 0xFFFF
-        mine = rows[codes == code]
-        offset = local.offsets(mine["occurred"])
+        mine = np.flatnonzero(codes == code)
+        when, clock = occurred[mine], occurred[mine] + offsets[mine]
         own = [
             DefaultTime(kind, source, utc, hour)
-            for utc, times in ((False, mine["occurred"] + offset), (True, mine["occurred"]))
-            for hour in default_hours(times, pack_cell(mine["ix"], mine["iy"]))
+            for utc, times in ((False, clock), (True, when))
+            for hour in default_hours(times, cells[mine])
         ]
         # A clock of the region that is UTC half of the year would name one default twice.
         defaults += [found for found in own if not found.utc or not any(not other.utc for other in own)]
-        told = ~at_default_time(mine, tuple(own), local)
+        told = ~at_default_time(rows[mine], tuple(own), local) if own else slice(None)
         tests = (
             (bool(own), FeedProblem.DEFAULT_TIMES),
-            (repeats_volumes((mine["occurred"] + offset) // DAY_S, at), FeedProblem.REPEATED_VOLUMES),
-            (shifts_an_hour(mine["occurred"][told], offset[told]), FeedProblem.SHIFTED_HOUR),
-            (is_thin(mine["recorded_us"] // 1_000_000, at), FeedProblem.THIN),
+            (repeats_volumes(clock // DAY_S, at), FeedProblem.REPEATED_VOLUMES),
+            (shifts_an_hour(when[told], offsets[mine][told]), FeedProblem.SHIFTED_HOUR),
+            (is_thin(recorded[mine], at), FeedProblem.THIN),
         )
         findings += [Finding(kind, source, problem) for wrong, problem in tests if wrong]
     return Health(tuple(findings), tuple(defaults))
@@ -94,10 +98,12 @@ def check_feeds(rows: LocatedArray, at: int, local: LocalHours) -> Health:
 
 def default_hours(times: Ints, cell: Ints) -> list[int]:
     """Default hours of the day that are written, exact to the second, in far more places than the hours around them."""
-    exact = times % HOUR_S == 0
+    exact = np.flatnonzero(times % HOUR_S == 0)
+    if exact.size <= DEFAULT_MORE:
+        return []
     hour = times[exact] // HOUR_S % HOURS_A_DAY
-    places = np.unique(np.stack([hour, cell[exact]]), axis=1)[0]
-    n = np.bincount(places, minlength=HOURS_A_DAY)
+    places = np.unique(cell[exact] * HOURS_A_DAY + hour)  # wraps round for far cells, which does no harm
+    n = np.bincount(places % HOURS_A_DAY, minlength=HOURS_A_DAY)
     around = (np.roll(n, 1) + np.roll(n, -1)) / 2.0
     return [hour for hour in DEFAULT_HOURS if n[hour] > DEFAULT_TIMES * around[hour] + DEFAULT_MORE]
 

@@ -21,6 +21,8 @@ DELAY_STRENGTH: Final = 20.0
 PART_STRENGTH: Final = 20.0
 #: The parts of feeds are those of this many days: a site that closed last year has no part in what is expected now.
 PART_DAYS: Final = 182
+#: Delays and deliveries are those of this many days: how a source reports is how it reported last.
+DELAY_DAYS: Final = 365
 #: Records that come within this time of one another are one delivery.
 DELIVERY_S: Final = 30 * 60
 #: A feed delivers in batches when it makes fewer deliveries than this part of what independent records would make.
@@ -80,11 +82,12 @@ class Feeds(NamedTuple):
 def fit_feeds(
     rows: LocatedArray, places: Places, at: int, begin: int, end: int, oldest_s: int, local: LocalHours
 ) -> Feeds:
-    """Learn from records that count: parts from event times in (begin, end], lateness from all that are known."""
-    rows = rows[rows["occurred"] > begin]
-    taught = rows[rows["occurred"] <= end]
-    code = _codes(taught)
-    codes = np.unique(code)
+    """Learn from records that count: parts from event times in (begin, end], lateness from all of the last year."""
+    occurred = np.ascontiguousarray(rows["occurred"])
+    taught = rows[(occurred > max(begin, end - DELAY_DAYS * DAY_S)) & (occurred <= end)]
+    code = _codes(rows[(occurred > begin) & (occurred <= end)])
+    rows = rows[occurred > max(begin, at - DELAY_DAYS * DAY_S)]
+    codes = np.flatnonzero(np.bincount(code))
     kind, source = (codes >> 16).astype(np.uint8), (codes & 0xFFFF).astype(np.int32)
     ages = -(-oldest_s // HOUR_S) + 1
     known = np.ones((codes.size, HOURS_A_DAY, ages))
@@ -109,7 +112,7 @@ def fit_feeds(
         else:
             deliveries.append(starts[:0])
             known[f] = known_by_age(late, mine, of_kind[kind[f]])
-    part = _parts(taught, code, codes, places, end)
+    part = _parts(taught, _codes(taught), codes, places, end)
     begins = np.cumsum([0, *(times.size for times in deliveries)])
     return Feeds(kind, source, part, part[-1], known, batches, quiet, np.concatenate([NO_TIMES, *deliveries]), begins)
 
@@ -168,6 +171,8 @@ class Delays(NamedTuple):
 
 def delays(rows: LocatedArray, at: int, ages: int, local: LocalHours) -> Delays:
     """Delays of all rows; a revised one counts as later than all ages."""
+    if not rows.size:
+        return Delays(NO_TIMES, NO_TIMES, NO_TIMES, ages)
     late = np.maximum(-(-(rows["recorded_us"] - rows["occurred"] * 1_000_000) // (HOUR_S * 1_000_000)), 0)
     late = np.where(rows["status"] == Status.RECORDED, np.minimum(late, ages), ages)
     hour = rows["occurred"] // HOUR_S

@@ -32,7 +32,7 @@ class FeedWatch:
 
     def check(self, store: RecordStore, at: int) -> bool:
         """Look for what is wrong with feeds; whether records were gated, or are no longer."""
-        health = check_feeds(store.rows(), at, self._local)
+        health = check_feeds(store.kept(), at, self._local)
         same = health.defaults == self._health.defaults
         self._health = health
         if same:

@@ -202,6 +202,12 @@ class RecordStore:
         counting: LocatedArray = rows[(rows["status"] < _WITHDRAWN) & (rows["gate"] == _OPEN)]
         return counting
 
+    def kept(self) -> LocatedArray:
+        """A copy of the rows that are not withdrawn, gated ones too, in no order."""
+        rows = self._used()
+        standing: LocatedArray = rows[rows["status"] < _WITHDRAWN]
+        return standing
+
     def rows(self) -> LocatedArray:
         """A copy of all rows, withdrawn and gated ones too, sorted by record."""
         rows = self._used()

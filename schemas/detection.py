@@ -35,7 +35,7 @@ class DetectionSettings(Contract):
     """Records of one kind in one cell at most this far apart are one incident."""
     budget_per_28d: float = Field(default=2.0, gt=0, le=100)
     """False episodes that the partnership accepts in 28 days, over the whole region."""
-    calibration_days: int = Field(default=728, ge=7, le=3650)
+    calibration_days: int = Field(default=546, ge=7, le=3650)
     """Simulated days of one calibration."""
     calibration_max_age_days: int = Field(default=364, ge=1, le=3650)
     """A calibration older than this is renewed at the next refit."""

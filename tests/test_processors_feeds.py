@@ -136,6 +136,15 @@ def test_records_that_come_one_by_one_are_no_batches() -> None:
     assert few.quiet_s.tolist() == [NEVER_SILENT_S]
 
 
+def test_a_feed_of_which_nothing_is_new_is_taken_to_be_prompt_and_never_silent() -> None:
+    rows = _even(500)
+    places, _ = find_places(rows["ix"], rows["iy"])
+    at = MONDAY + 900 * DAY_S
+    feeds = fit_feeds(rows, places, at, MONDAY, at - 14 * DAY_S, 72 * HOUR_S, UTC_HOURS)
+    assert (feeds.known[0] > 0.999).all()
+    assert feeds.quiet_s.tolist() == [NEVER_SILENT_S]
+
+
 def test_parts_are_those_of_the_quarter_and_sum_to_one() -> None:
     west, east = _even(900, kind=0, source=1, ix=2, iy=3), _even(300, kind=0, source=4, ix=40, iy=3)
     police = _even(500, kind=1, source=0, ix=2, iy=3)
