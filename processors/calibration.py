@@ -41,6 +41,9 @@ PILOT_DAYS: Final = 56
 STEP: Final = 0.1
 #: A longer simulation is made of years, one after the other: each brings cells of its own, and they take memory.
 DAYS_AT_ONCE: Final = 364
+#: The tail is shifted up by this part of the threshold's standard error: a threshold that is too low by chance costs
+#: more false alarms than one that is too high saves.
+CAUTION: Final = 0.5
 BOOTSTRAPS: Final = 200
 MOST_DAYS: Final = 36_500.0
 
@@ -129,6 +132,8 @@ def calibrate(baseline: Baseline, variation: Variation, settings: DetectionSetti
         found.append(opening_levels(seen, since, start, settings.close_fraction))
     peaks = np.concatenate(found)
     tail = fit_tail(peaks, start, days)
+    error = level_error(peaks, tail, days, budget, rng, BOOTSTRAPS)
+    tail = tail._replace(start=tail.start + CAUTION * error)
     threshold = tail.level_of(budget)
     return Calibration(
         made_at=made_at,
@@ -139,7 +144,7 @@ def calibrate(baseline: Baseline, variation: Variation, settings: DetectionSetti
         tail_rate=tail.rate,
         tail_shape=tail.shape,
         tail_scale=tail.scale,
-        threshold_error=level_error(peaks, tail, days, budget, rng, BOOTSTRAPS),
+        threshold_error=error,
         simulated_days=days,
         n_peaks=int(peaks.size),
         dispersion=variation.dispersion,

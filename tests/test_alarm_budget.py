@@ -1,0 +1,79 @@
+"""The alarm budget on years of Chicago, as known at each moment: on simulated and on real incidents."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.detector_chicago import FILE, read_rows
+from processors.detector import Detector
+from processors.public_holidays import PublicHolidays
+from processors.verify import null_rate, null_records, tracks_opened
+from schemas.detection import DetectionSettings
+from schemas.located import LocatedArray
+from schemas.region import RegionFile, load_region
+from tests.test_feeds_and_alerts import BEGIN, SETTINGS, WEEKLY, history
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = Path(os.environ.get("HOTSPOT_DATA", ROOT.parent / "shared" / "data")) / FILE
+BUDGET = DetectionSettings().budget_per_28d
+
+
+def fresh(region: RegionFile, settings: DetectionSettings) -> Detector:
+    return Detector(settings, region.zone, PublicHolidays(region.holidays))
+
+
+@pytest.fixture(scope="module")
+def region() -> RegionFile:
+    return load_region(ROOT / "regions" / "chicago.toml")
+
+
+@pytest.fixture(scope="module")
+def rows(region: RegionFile) -> LocatedArray:
+    if not DATA.exists():
+        pytest.skip(f"there is no {DATA}: name the folder with HOTSPOT_DATA")
+    return read_rows(DATA, region, date(2010, 1, 1), date(2016, 12, 31))
+
+
+def at(year: int) -> int:
+    return int(datetime(year, 1, 1, tzinfo=UTC).timestamp())
+
+
+def test_five_simulated_years_keep_the_budget_within_a_quarter(region: RegionFile, rows: LocatedArray) -> None:
+    """Chance moves the rate of five years by a twelfth, the error of thresholds by about as much."""
+    taught = fresh(region, DetectionSettings())
+    taught.apply(rows[rows["recorded_us"] < at(2014) * 1_000_000])
+    assert taught.look(at(2014)).calibration is not None
+    found = null_rate(taught, fresh(region, DetectionSettings()), years=5, seed=1)
+    assert found.days == 5 * 364
+    assert found.per_28_days == pytest.approx(BUDGET, rel=0.25)
+
+
+def test_three_real_years_stay_below_one_and_a_half_times_the_budget(region: RegionFile, rows: LocatedArray) -> None:
+    opened = tracks_opened(fresh(region, DetectionSettings()), rows, at(2014))
+    per_28_days = len(opened) / ((at(2017) - at(2014)) / 86_400) * 28
+    assert 0.5 * BUDGET < per_28_days <= 1.5 * BUDGET
+
+
+def test_simulated_records_are_as_late_as_their_feeds() -> None:
+    rows = history()
+    region = load_region(ROOT / "regions" / "hampshire.toml")
+    taught = fresh(region, SETTINGS)
+    taught.apply(rows[rows["recorded_us"] <= BEGIN * 1_000_000])
+    taught.look(BEGIN)
+    baseline = taught.baseline
+    assert baseline is not None
+    null = null_records(baseline, taught.variation(), taught.local, 12, np.random.default_rng(1))
+    again = null_records(baseline, taught.variation(), taught.local, 12, np.random.default_rng(1))
+    assert (null == again).all()
+    assert (np.diff(null["recorded_us"]) >= 0).all()
+    weekly = null[null["source"] == WEEKLY]
+    assert weekly.size / 84 == pytest.approx(5.0, rel=0.25)
+    # It comes on Mondays at six, and at no other time.
+    hours = np.unique((weekly["recorded_us"] // 1_000_000 - BEGIN) // 3600 % 168)
+    assert hours.size <= 2
+    assert (weekly["recorded_us"] >= weekly["occurred"] * 1_000_000).all()
