@@ -38,17 +38,24 @@ def replicate(
     replication that reaches this statistic as the `stop_after`-th (Besag and Clifford 1991).
     """
     seeds = np.random.SeedSequence(seed).generate_state(replications)
-    done = np.empty(0)
+    done: list[Floats] = []
+    finished = reached = 0
     with ThreadPoolExecutor(threads) as pool:
-        while done.size < replications:
-            ahead = seeds[done.size : done.size + ROUND * threads]
-            done = np.concatenate([done, *pool.map(null.largest, np.array_split(ahead, threads))])
-            if stop_at is not None:
-                reached = np.flatnonzero(done >= stop_at * _SAME)
-                if reached.size >= stop_after:
-                    return done[: reached[stop_after - 1] + 1], True
-            progress(done.size, replications)
-    return done, False
+        # Ahead of an early stop no more than a round for each thread: what comes after it is thrown away.
+        at_once = seeds.size if stop_at is None else ROUND * threads
+        for begin in range(0, replications, at_once):
+            ahead = seeds[begin : begin + at_once]
+            for found in pool.map(null.largest, np.array_split(ahead, -(-ahead.size // ROUND))):
+                done.append(found)
+                finished += found.size
+                if stop_at is not None:
+                    hits = np.flatnonzero(found >= stop_at * _SAME)
+                    if reached + hits.size >= stop_after:
+                        done[-1] = found[: hits[stop_after - reached - 1] + 1]
+                        return np.concatenate(done), True
+                    reached += hits.size
+                progress(finished, replications)
+    return np.concatenate(done), False
 
 
 def rank_p_value(statistic: float, simulated: Floats, stopped: bool) -> float:
