@@ -19,8 +19,8 @@ from schemas.located import Kind
 #: How far a follower may be from what it follows, in cells, and what is far enough to be none.
 REACH_CELLS: Final = 2
 FAR_CELLS: Final = (4, 8)
-#: How much later an echo may come: near repeats are known to fade within two days (Townsley et al. 2003 for burglary,
-#: Ratcliffe and Rengert 2008 for shootings).
+#: How much later an echo may come. Near repeats of shootings are known (Ratcliffe and Rengert 2008); in Chicago's
+#: assaults nearly all of them lie within two days, and what is slower counts as a bad week.
 ECHO_S: Final = 48 * HOUR_S
 #: How close in time an ED and a police incident of one event may be, either way.
 TWIN_S: Final = 3 * HOUR_S
