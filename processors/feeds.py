@@ -73,10 +73,11 @@ class Feeds(NamedTuple):
         """[F] a feed heard within this time is judged as of now, one that was not as of when it was heard."""
         return np.where(self.batches > 0, 0, self.quiet_s)
 
-    def number(self, kind: int, source: int) -> int:
-        """Place of a feed, or -1."""
-        place = np.flatnonzero((self.kind == kind) & (self.source == source))
-        return int(place[0]) if place.size else -1
+    @property
+    def codes(self) -> Ints:
+        """[F] the numbers of the feeds, as `_codes` has them of rows."""
+        numbers: Ints = self.kind.astype(np.int64) << 16 | self.source
+        return numbers
 
 
 def fit_feeds(
@@ -121,7 +122,7 @@ def last_heard(rows: LocatedArray, feeds: Feeds) -> Ints:
     """[F] the latest record of each feed, s; 0 where there is none."""
     heard = np.zeros(feeds.kind.size, np.int64)
     codes = _codes(rows)
-    for f, code in enumerate((feeds.kind.astype(np.int64) << 16 | feeds.source).tolist()):
+    for f, code in enumerate(feeds.codes.tolist()):
         heard[f] = rows["recorded_us"][codes == code].max(initial=0) // 1_000_000
     return heard
 
@@ -272,7 +273,7 @@ class Heard:
 
     def follow(self, feeds: Feeds | None) -> Ints:
         """Have `of_feeds` be of these feeds from now on."""
-        codes = [] if feeds is None else (feeds.kind.astype(np.int64) << 16 | feeds.source).tolist()
+        codes = [] if feeds is None else feeds.codes.tolist()
         self._places = {code: place for place, code in enumerate(codes)}
         self.of_feeds = np.array([self._latest.get(code, 0) for code in codes], np.int64)
         return self.of_feeds

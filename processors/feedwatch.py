@@ -22,6 +22,8 @@ class FeedWatch:
 
     def gated(self, rows: LocatedArray) -> LocatedArray:
         """The rows, those with a default time of their feed gated."""
+        if not self._health.defaults:
+            return rows
         default = at_default_time(rows, self._health.defaults, self._local)
         default &= (rows["gate"] == Gate.NONE) & (rows["status"] != Status.WITHDRAWN)
         if not default.any():

@@ -26,7 +26,7 @@ class PublicHolidays:
             country, _, part = code.partition("-")
             try:
                 calendar = holidays.country_holidays(country, subdiv=part or None, years=_NAMED_YEARS)
-            except NotImplementedError:
+            except NotImplementedError:  # what the library raises for a country or a part that it does not know
                 raise ValueError(f"holidays {code!r} is not a country or part of one, such as GB-ENG") from None
             self._names = tuple(sorted(set(calendar.values())))
 

@@ -156,7 +156,6 @@ def test_parts_are_those_of_the_quarter_and_sum_to_one() -> None:
     assert feeds.part[0, 0] > 0.98
     assert feeds.part[1, 1] > 0.9
     assert feeds.part_of_all[0] == pytest.approx(0.75, abs=0.01)
-    assert (feeds.number(0, 4), feeds.number(1, 4)) == (1, -1)
 
 
 def test_what_was_heard_does_not_depend_on_the_order_of_arrival() -> None:
