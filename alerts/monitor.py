@@ -22,18 +22,18 @@ from processors.detector import Detector, Look
 from processors.feedhealth import Finding
 from processors.grid import Grid
 from processors.incidents import incidents
-from processors.kernels import surprise
 from processors.layers import layer_messages, layers
 from processors.permutation import window_p_value
 from processors.public_holidays import PublicHolidays
 from processors.records import Outcome
+from processors.score import surprise
 from processors.tracking import Tracker
 from schemas.alert import Alert, AlertReason, DetectedWindow, EpisodeState, LookReport, Window
 from schemas.base import Contract, moment
 from schemas.detection import Detection, DetectionSettings
 from schemas.feeds import FeedNotice, feed_sentence
 from schemas.layers import LayerSettings, MapLayers
-from schemas.located import Gate, Kind, LocatedArray
+from schemas.located import Gate, Kind, LocatedArray, join, pick
 from schemas.region import RegionFile
 
 #: Most looks of one `advance`: what they found is held in memory until it is sent.
@@ -109,7 +109,7 @@ class RegionMonitor:
         """
         if self._schedule is None:
             rows = [rows for rows, _, _ in batches if len(rows)]
-            tally = self.apply(np.concatenate(rows)) if rows else Counter()
+            tally = self.apply(join(rows)) if rows else Counter()
             return tally, [self.look(max(now, self.last_look))]
         for new, source, watermark_us in batches:
             self._schedule.offer(new, source, watermark_us)
@@ -177,7 +177,7 @@ class RegionMonitor:
         """Count what was told again where records of it are gone."""
         if not self._removed:
             return
-        removed = np.concatenate(self._removed)
+        removed = join(self._removed)
         self._removed.clear()
         for episode in list(self.episodes.values()):
             if _touches(removed, episode.told):
@@ -193,7 +193,7 @@ class RegionMonitor:
     def _recount(self, told: Detection) -> Detection:
         """The window that was told, counted again from the records as now known, with the expectation as told."""
         rows = self.detector.store.counted()
-        found = incidents(rows[_within(rows, told)], self._settings.merge_minutes * 60)
+        found = incidents(pick(rows, _within(rows, told)), self._settings.merge_minutes * 60)
         observed = np.bincount(found.kind[_during(found.occurred, told)], minlength=len(Kind))
         # A kind without a baseline was not scored when it was told, and is not now.
         scores = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from processors.runs import Steps
-from schemas.located import LOCATED, LocatedArray
+from schemas.located import LOCATED, LocatedArray, join, pick
 
 Input = tuple[int, int]
 MICRO = 1_000_000
@@ -29,11 +29,13 @@ class ReplaySchedule:
         self._inputs = inputs
         self._last_look_us = 0
         self._held: list[LocatedArray] = []
+        self._in_order = False
 
     def offer(self, rows: LocatedArray, source: Input, watermark_us: int) -> None:
         """Take rows of one input, and how far its record time has come."""
         if len(rows):
             self._held.append(rows)
+            self._in_order = False
         self._watermarks[source] = max(watermark_us, self._watermarks.get(source, watermark_us))
 
     @property
@@ -68,8 +70,12 @@ class ReplaySchedule:
         return Steps(rows[:start], np.array(ends, np.int64), np.array(moments, np.int64))
 
     def _sorted(self) -> LocatedArray:
-        rows = np.concatenate(self._held)
-        return rows[np.lexsort((rows["revision"], rows["record"], rows["recorded_us"]))]
+        """The rows held, in the order in which they became known."""
+        if not self._in_order:
+            rows = join(self._held)
+            self._held = [pick(rows, np.lexsort((rows["revision"], rows["record"], rows["recorded_us"])))]
+            self._in_order = True
+        return self._held[0]
 
     def state(self) -> tuple[int, list[tuple[int, int, int]], bytes]:
         """Last look (µs), watermarks (kind, partition, µs), rows held: what must survive a restart."""
@@ -80,4 +86,5 @@ class ReplaySchedule:
         """Go on from a state."""
         self._last_look_us = last_look_us
         self._watermarks = {(kind, partition): value for kind, partition, value in watermarks}
-        self._held = [np.frombuffer(held, dtype=LOCATED).copy()] if held else []
+        self._held = [join([np.frombuffer(held, dtype=LOCATED)])] if held else []
+        self._in_order = False

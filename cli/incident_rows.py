@@ -10,7 +10,7 @@ import click
 import numpy as np
 
 from schemas.base import utc_now
-from schemas.located import LOCATED, Kind, LocatedArray
+from schemas.located import Kind, LocatedArray, join
 from schemas.region import RegionFile
 from schemas.settings import Settings
 from streams.incident_file import Period, SourceMessage, read_incidents
@@ -49,4 +49,4 @@ def _take_in(
         max_bytes=settings.max_message_bytes,
         tolerance_s=settings.future_tolerance_s,
     )
-    return np.concatenate([np.empty(0, LOCATED), *intake.rows.values()]), len(intake.refusals)
+    return join(intake.rows.values()), len(intake.refusals)

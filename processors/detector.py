@@ -24,7 +24,7 @@ from processors.records import Applied, RecordStore, checked
 from processors.runs import Steps, Terms
 from processors.windows import Run, WindowCounts
 from schemas.detection import Detection, DetectionSettings
-from schemas.located import LOCATED, Gate, LocatedArray, Status, pack_cell
+from schemas.located import LOCATED, Gate, LocatedArray, Status, pack_cell, pick
 
 #: Records are kept this much longer than the baseline looks back.
 KEEP_DAYS: Final = 7
@@ -191,7 +191,7 @@ class Detector:
         """Do these looks, up to one that `look` must do."""
         assert self._baseline is not None and self._as_of is not None
         rows = self.gated(checked(steps.rows))
-        counting = rows[(rows["status"] != Status.WITHDRAWN) & (rows["gate"] == Gate.NONE)]
+        counting = pick(rows, (rows["status"] != Status.WITHDRAWN) & (rows["gate"] == Gate.NONE))
         self._windows.ensure(counting["ix"], counting["iy"])
         terms = Terms(
             self._as_of,
@@ -290,7 +290,7 @@ class Detector:
         cells, holders = np.unique(
             pack_cell(counted["ix"].astype(np.int64), counted["iy"].astype(np.int64)), return_counts=True
         )
-        recent = counted[counted["occurred"] > horizon - self._live.slack_s]
+        recent = pick(counted, counted["occurred"] > horizon - self._live.slack_s)
         found = incidents(recent, self._settings.merge_minutes * 60)
         after = found.occurred > horizon
         found = type(found)(found.kind[after], found.ix[after], found.iy[after], found.occurred[after])

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from processors.arrays import Floats, Ints
 from processors.localtime import DAY_S, HOUR_S, HOURS_A_DAY, LocalHours
 from schemas.feeds import FeedProblem
-from schemas.located import Gate, LocatedArray, Status, pack_cell
+from schemas.located import Gate, LocatedArray, Status, pack_cell, pick
 
 #: Hours that systems write where they know none, on the clock of the region or of UTC.
 DEFAULT_HOURS: Final = (0, 12)
@@ -85,7 +85,7 @@ def check_feeds(rows: LocatedArray, at: int, local: LocalHours) -> Health:
         ]
         # A clock of the region that is UTC half of the year would name one default twice.
         defaults += [found for found in own if not found.utc or not any(not other.utc for other in own)]
-        told = ~at_default_time(rows[mine], tuple(own), local) if own else slice(None)
+        told = ~at_default_time(pick(rows, mine), tuple(own), local) if own else slice(None)
         tests = (
             (bool(own), FeedProblem.DEFAULT_TIMES),
             (repeats_volumes(clock // DAY_S, at), FeedProblem.REPEATED_VOLUMES),
@@ -99,13 +99,13 @@ def check_feeds(rows: LocatedArray, at: int, local: LocalHours) -> Health:
 def default_hours(times: Ints, cell: Ints) -> list[int]:
     """Default hours of the day that are written, exact to the second, in far more places than the hours around them."""
     exact = np.flatnonzero(times % HOUR_S == 0)
-    if exact.size <= DEFAULT_MORE:
-        return []
     hour = times[exact] // HOUR_S % HOURS_A_DAY
-    places = np.unique(cell[exact] * HOURS_A_DAY + hour)  # wraps round for far cells, which does no harm
-    n = np.bincount(places % HOURS_A_DAY, minlength=HOURS_A_DAY)
-    around = (np.roll(n, 1) + np.roll(n, -1)) / 2.0
-    return [hour for hour in DEFAULT_HOURS if n[hour] > DEFAULT_TIMES * around[hour] + DEFAULT_MORE]
+    found = []
+    for default in DEFAULT_HOURS:
+        before, n, after = (np.unique(cell[exact[hour == (default + by) % HOURS_A_DAY]]).size for by in (-1, 0, 1))
+        if n > DEFAULT_TIMES * (before + after) / 2.0 + DEFAULT_MORE:
+            found.append(default)
+    return found
 
 
 def at_default_time(rows: LocatedArray, defaults: tuple[DefaultTime, ...], local: LocalHours) -> NDArray[np.bool_]:
@@ -114,7 +114,7 @@ def at_default_time(rows: LocatedArray, defaults: tuple[DefaultTime, ...], local
     exact = np.flatnonzero(rows["occurred"] % HOUR_S == 0) if defaults else np.zeros(0, np.int64)
     if not exact.size:
         return found
-    some = rows[exact]
+    some = pick(rows, exact)
     clocks = (some["occurred"] + local.offsets(some["occurred"]), some["occurred"])
     for default in defaults:
         same = (some["kind"] == default.kind) & (some["source"] == default.source)

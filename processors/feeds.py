@@ -14,7 +14,7 @@ import numpy as np
 from processors.arrays import KINDS, Bytes, Floats, Ints, Small
 from processors.localtime import DAY_S, HOUR_S, HOURS_A_DAY, LocalHours
 from processors.shares import LARGE_SHIFT, Places, find_rows
-from schemas.located import LocatedArray, Status, pack_cell
+from schemas.located import LocatedArray, Status, pack_cell, pick
 
 #: Records' worth of trust in what is known of a wider group: a feed in its kind, an hour of the day in its feed.
 DELAY_STRENGTH: Final = 20.0
@@ -85,9 +85,9 @@ def fit_feeds(
 ) -> Feeds:
     """Learn from records that count: parts from event times in (begin, end], lateness from all of the last year."""
     occurred = np.ascontiguousarray(rows["occurred"])
-    taught = rows[(occurred > max(begin, end - DELAY_DAYS * DAY_S)) & (occurred <= end)]
-    code = _codes(rows[(occurred > begin) & (occurred <= end)])
-    rows = rows[occurred > max(begin, at - DELAY_DAYS * DAY_S)]
+    taught = pick(rows, (occurred > max(begin, end - DELAY_DAYS * DAY_S)) & (occurred <= end))
+    code = _codes(rows)[(occurred > begin) & (occurred <= end)]
+    rows = pick(rows, occurred > max(begin, at - DELAY_DAYS * DAY_S))
     codes = np.flatnonzero(np.bincount(code))
     kind, source = (codes >> 16).astype(np.uint8), (codes & 0xFFFF).astype(np.int32)
     ages = -(-oldest_s // HOUR_S) + 1
@@ -109,7 +109,7 @@ def fit_feeds(
         quiet[f] = _usual_quiet(starts)
         if batches[f]:
             deliveries.append(starts[starts > at - PATTERN_WEEKS * 7 * DAY_S] - at)
-            known[f] = known_at_deliveries(rows[mine[rows["occurred"][mine] <= end]], recorded, ages)
+            known[f] = known_at_deliveries(pick(rows, mine[rows["occurred"][mine] <= end]), recorded, ages)
         else:
             deliveries.append(starts[:0])
             known[f] = known_by_age(late, mine, of_kind[kind[f]])
@@ -188,7 +188,7 @@ def known_at_deliveries(rows: LocatedArray, recorded: Ints, ages: int) -> Floats
 
     It only rises with age. Each record that was never revised is asked at every delivery since it happened.
     """
-    rows = rows[rows["status"] == Status.RECORDED]
+    rows = pick(rows, rows["status"] == Status.RECORDED)
     deliveries = recorded[np.diff(recorded, append=2**62) > DELIVERY_S]  # the end of each
     begin = np.searchsorted(deliveries, rows["occurred"])
     end = np.searchsorted(deliveries, rows["occurred"] + (ages - 1) * HOUR_S)

@@ -9,7 +9,7 @@ from processors.feeds import Feeds, Heard
 from processors.localtime import LocalHours
 from processors.records import RecordStore
 from schemas.feeds import FeedProblem
-from schemas.located import Gate, LocatedArray, Status
+from schemas.located import Gate, LocatedArray, Status, join
 
 
 class FeedWatch:
@@ -28,7 +28,7 @@ class FeedWatch:
         default &= (rows["gate"] == Gate.NONE) & (rows["status"] != Status.WITHDRAWN)
         if not default.any():
             return rows
-        copy: LocatedArray = rows.copy()
+        copy = join([rows])
         copy["gate"][default] = Gate.DEFAULT_TIME
         return copy
 

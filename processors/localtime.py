@@ -88,6 +88,8 @@ class LocalHours:
         self._zone = zone
         self.holidays = holidays
         self._midnight: tuple[int, int] | None = None  # the day last asked for, and its beginning
+        self._first_holiday = 0
+        self._holidays: Small = np.empty(0, np.int32)  # of each local day from there on
         self._first_day = 0
         self._offsets: Small = np.empty((0, 24), np.int32)  # seconds east of UTC, a row for each UTC day
 
@@ -105,7 +107,7 @@ class LocalHours:
     def _keep_holidays(self, day: Ints, of_week: Ints) -> Small:
         """Number of the holiday of each hour; changes the hours of the week to those of their kind of day."""
         begin, end = int(day[0]) - 1, int(day[-1]) + 1
-        numbers = np.array([self.holidays.number(number) for number in range(begin, end + 1)], np.int32)
+        numbers = self._holidays_of(begin, end)
         clock, at = of_week % HOURS_A_DAY, day - begin
         today, tomorrow, yesterday = numbers[at], numbers[at + 1], numbers[at - 1]
         eve = (clock >= EVENING) & (tomorrow > 0)
@@ -114,6 +116,16 @@ class LocalHours:
         night = np.where(clock < MORNING, yesterday, 0)
         before = np.where(clock >= EVENING, tomorrow, 0)
         return np.where(today > 0, today, np.where(before > 0, before, night)).astype(np.int32)
+
+    def _holidays_of(self, begin: int, end: int) -> Small:
+        """Number of the holiday of each local day from begin to end, both included."""
+        first = self._first_holiday
+        if not first <= begin <= end < first + self._holidays.size:
+            last = max(end, first + self._holidays.size - 1) if self._holidays.size else end
+            first = self._first_holiday = min(begin, first) if self._holidays.size else begin
+            days = range(first, last + 32)  # a month more, so that growing is rare
+            self._holidays = np.array([self.holidays.number(day) for day in days], np.int32)
+        return self._holidays[begin - first : end - first + 1]
 
     def day(self, moment: int) -> int:
         """The local day number of a moment."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from processors.arrays import KINDS, Bytes, Ints, Keys, Rows, Small
 from processors.lookup import EMPTY, fill_records, new_table, slot_of
-from schemas.located import LOCATED, Gate, LocatedArray, Status
+from schemas.located import LOCATED, Gate, LocatedArray, Status, join, pick
 
 WEEK_S = 7 * 86_400
 MONDAY_S = 3 * 86_400  # 1970 began on a Thursday: ISO weeks start three days before multiples of a week
@@ -199,20 +199,20 @@ class RecordStore:
     def counted(self) -> LocatedArray:
         """A copy of the rows that count: not withdrawn, not gated."""
         rows = self._used()
-        counting: LocatedArray = rows[(rows["status"] < _WITHDRAWN) & (rows["gate"] == _OPEN)]
+        counting: LocatedArray = pick(rows, (rows["status"] < _WITHDRAWN) & (rows["gate"] == _OPEN))
         return counting
 
     def kept(self) -> LocatedArray:
         """A copy of the rows that are not withdrawn, gated ones too, in no order."""
         rows = self._used()
-        standing: LocatedArray = rows[rows["status"] < _WITHDRAWN]
+        standing: LocatedArray = pick(rows, rows["status"] < _WITHDRAWN)
         return standing
 
     def rows(self) -> LocatedArray:
         """A copy of all rows, withdrawn and gated ones too, sorted by record."""
         rows = self._used()
-        held = rows[rows["status"] != FREE]
-        by_record: LocatedArray = held[np.argsort(held["record"], kind="stable")]
+        held = pick(rows, rows["status"] != FREE)
+        by_record: LocatedArray = pick(held, np.argsort(held["record"], kind="stable"))
         return by_record
 
     def dirty_weeks(self) -> dict[str, bytes]:
@@ -222,8 +222,8 @@ class RecordStore:
         held = rows["status"] != FREE
         packed = {}
         for week in sorted(self._dirty):
-            chosen = rows[held & (weeks == week)]
-            chosen = chosen[np.argsort(chosen["record"], kind="stable")]
+            chosen = pick(rows, held & (weeks == week))
+            chosen = pick(chosen, np.argsort(chosen["record"], kind="stable"))
             packed[week_name(week)] = PACKED_VERSION + chosen.tobytes() if chosen.size else b""
         self._dirty.clear()
         return packed
@@ -238,9 +238,9 @@ class RecordStore:
             for week, n in zip(*np.unique(week_numbers(rows["occurred"]), return_counts=True), strict=True):
                 stored[int(week)] = stored.get(int(week), 0) + int(n)
         if batches:
-            self.apply(np.concatenate(batches))
+            self.apply(join(batches))
         held = self._used()
-        held = held[held["status"] != FREE]
+        held = pick(held, held["status"] != FREE)
         found, counts = np.unique(week_numbers(held["occurred"]), return_counts=True)
         now = dict(zip(found.tolist(), counts.tolist(), strict=True))
         self._dirty = {week for week in stored.keys() | now.keys() if stored.get(week) != now.get(week)}
@@ -251,8 +251,8 @@ class RecordStore:
         old = (rows["status"] != FREE) & (rows["occurred"] < before)
         if not old.any():
             return np.empty(0, LOCATED)
-        gone: LocatedArray = rows[old]
-        counted: LocatedArray = gone[(gone["status"] < _WITHDRAWN) & (gone["gate"] == _OPEN)]
+        gone: LocatedArray = pick(rows, old)
+        counted: LocatedArray = pick(gone, (gone["status"] < _WITHDRAWN) & (gone["gate"] == _OPEN))
         self._dirty.update(np.unique(week_numbers(gone["occurred"])).tolist())
         rows["status"][old] = FREE
         vacant = np.flatnonzero(rows["status"] == FREE).astype(np.int32)
@@ -266,7 +266,7 @@ class RecordStore:
         """
         rows = self._used()
         ours = np.flatnonzero((rows["status"] < _WITHDRAWN) & ((rows["gate"] == _OPEN) | (rows["gate"] == gate)))
-        wanted = np.where(where(rows[ours]), int(gate), _OPEN)
+        wanted = np.where(where(pick(rows, ours)), int(gate), _OPEN)
         changed = ours[rows["gate"][ours] != wanted]
         rows["gate"][ours] = wanted
         self.mark(week_numbers(rows["occurred"][changed]))
@@ -301,7 +301,7 @@ def checked(rows: LocatedArray) -> LocatedArray:
     """A copy of rows that may be applied. Raises ValueError where they are not located records in range."""
     if rows.dtype != LOCATED or rows.ndim != 1:
         raise ValueError(f"located records must be a flat array of LOCATED rows, not {rows.dtype} {rows.shape}")
-    copy: LocatedArray = rows.copy()
+    copy = join([rows])
     if not _in_range(copy):
         raise ValueError(f"located records have a kind above {KINDS - 1} or a status above {_WITHDRAWN}")
     return copy
@@ -327,4 +327,4 @@ def unpack(packed: bytes) -> LocatedArray:
         raise ValueError(f"a packed week has version {packed[0]}, this program reads {PACKED_VERSION[0]}")
     if (len(packed) - 1) % LOCATED.itemsize:
         raise ValueError(f"a packed week is cut off: {len(packed)} bytes are not whole rows")
-    return np.frombuffer(packed, LOCATED, offset=1).copy()
+    return join([np.frombuffer(packed, LOCATED, offset=1)])

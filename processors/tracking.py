@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from processors.arrays import Floats, Ints
-from processors.kernels import discs_touch
+from processors.score import discs_touch
 from schemas.detection import Detection
 
 #: A track that no detection continued for so long has ended.

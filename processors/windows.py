@@ -17,7 +17,6 @@ from processors.kernels import (
     EPOCH_HOURS,
     advance,
     describe,
-    enough_for,
     look,
     populate,
     revise,
@@ -28,6 +27,7 @@ from processors.localtime import LocalHours
 from processors.masses import Masses
 from processors.records import Held
 from processors.runs import NEVER, Region, Steps, Terms, run_looks
+from processors.score import enough_for
 from schemas.detection import Detection, DetectionSettings
 from schemas.located import LocatedArray
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import Any
 
@@ -59,6 +60,19 @@ LOCATED = np.dtype(
 )
 
 LocatedArray = NDArray[Any]
+# numpy copies rows with fields field by field; as plain bytes they are copied ten times quicker.
+_PLAIN = np.dtype((np.void, LOCATED.itemsize))
+
+
+def pick(rows: LocatedArray, where: NDArray[Any]) -> LocatedArray:
+    """A copy of the rows at these places, or where a mask is true."""
+    picked: LocatedArray = rows.view(_PLAIN)[where].view(LOCATED)
+    return picked
+
+
+def join(parts: Iterable[LocatedArray]) -> LocatedArray:
+    """A copy of all rows, one part after the other; no rows without parts."""
+    return np.concatenate([np.empty(0, _PLAIN), *(rows.view(_PLAIN) for rows in parts)]).view(LOCATED)
 
 
 def record_hash(source: str, record_id: str) -> int:

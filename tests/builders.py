@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -162,11 +161,6 @@ def located(**fields: int) -> LocatedArray:
     }
     row.setdefault("occurred", row["recorded_us"] // MICRO - 3600)
     return np.array([tuple(row[name] for name in LOCATED.names or ())], dtype=LOCATED)
-
-
-def joined(rows: Iterable[LocatedArray]) -> LocatedArray:
-    """Rows one after another; an empty array of rows where there are none."""
-    return np.concatenate([np.empty(0, dtype=LOCATED), *rows])
 
 
 def detection(**fields: Any) -> Detection:

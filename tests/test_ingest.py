@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processors.grid import Grid
-from schemas.located import Gate, Kind, LocatedArray, Status, record_hash
+from schemas.located import Gate, Kind, LocatedArray, Status, join, record_hash
 from schemas.reasons import RejectReason
 from schemas.region import RegionFileError
 from streams.ingest import Intake, RawMessage, Registry, take_in
@@ -30,7 +30,6 @@ from tests.builders import (
     ed_event,
     hampshire,
     heartbeat,
-    joined,
     police_event,
     raw,
     withdrawal,
@@ -371,7 +370,7 @@ MIXED: list[object] = [
 
 
 def summary(intake: Intake) -> tuple[list[bytes], list[tuple[str, bytes]], int, set[str]]:
-    rows = sorted(row.tobytes() for row in joined(intake.rows.values()))
+    rows = sorted(row.tobytes() for row in join(intake.rows.values()))
     refusals = sorted((refusal.rejected.reason.value, refusal.rejected.raw) for refusal in intake.refusals)
     return rows, refusals, intake.watermark_us, intake.heard
 
@@ -393,7 +392,7 @@ def test_a_refusal_says_which_message_it_is_of(order: Sequence[int]) -> None:
 def test_a_fetch_cut_in_two_gives_the_same_rows(places: list[int], cut: int) -> None:
     messages = [MIXED[place] for place in places]
     halves = [taken(*messages[:cut]), taken(*messages[cut:])]
-    parts = joined(half.rows["hampshire"] for half in halves if "hampshire" in half.rows)
+    parts = join(half.rows["hampshire"] for half in halves if "hampshire" in half.rows)
     whole = taken(*messages)
     assert sorted(row.tobytes() for row in parts) == summary(whole)[0]
     assert sum(len(half.refusals) for half in halves) == len(whole.refusals)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processors.records import Outcome, RecordStore, unpack, week_name
-from schemas.located import LOCATED, Gate, LocatedArray, Status
+from schemas.located import LOCATED, Gate, LocatedArray, Status, join, pick
 from tests.builders_processors import MONDAY, located
 from tests.naive import latest
 
@@ -198,3 +200,13 @@ def test_codes_out_of_range_are_refused_and_nothing_is_applied() -> None:
 def test_no_rows_are_no_change() -> None:
     applied = RecordStore().apply(np.zeros(0, LOCATED))
     assert applied.outcome.size == applied.removed.size == applied.added.size == 0
+
+
+@given(revisions(), st.randoms())
+def test_rows_are_picked_and_joined_as_numpy_does_it(rows: LocatedArray, random: Random) -> None:
+    mask = np.array([random.random() < 0.5 for _ in range(rows.size)])
+    places = np.array([random.randrange(rows.size) for _ in range(5)])
+    for where in (mask, places):
+        assert pick(rows, where).tolist() == rows[where].tolist()
+    assert join([rows, rows[::2]]).tolist() == np.concatenate([rows, rows[::2]]).tolist()
+    assert join([]).tolist() == []

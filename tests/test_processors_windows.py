@@ -15,9 +15,10 @@ from processors.baseline import Baseline, fit_baseline
 from processors.board import LISTED
 from processors.exposure import exposure
 from processors.incidents import Incidents, incidents
-from processors.kernels import EPOCH_HOURS, discs_touch, enough_for, surprise
+from processors.kernels import EPOCH_HOURS
 from processors.live import HOLD, INSERT, REMOVE
 from processors.localtime import LocalHours
+from processors.score import discs_touch, enough_for, surprise
 from processors.windows import MOST_COUNTED, WindowCounts
 from schemas.detection import DAY_S, HOUR_S, DetectionSettings
 from tests import naive

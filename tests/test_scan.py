@@ -1,12 +1,9 @@
-"""Scan statistics: slow twins on drawn input, what must hold of replications, and the answers of SaTScan."""
+"""Scan statistics: slow twins on drawn input, and what must hold of replications."""
 
 from __future__ import annotations
 
-import json
 import math
-import os
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cli.satscan_prm import read_parameter_file
-from cli.scan_files import read_scan_files
 from processors.arrays import Floats
-from processors.kernels import surprise
 from processors.scan.at_end import bounds, largest_at_end, work_of
 from processors.scan.calendar import interval_starts, window_lengths
 from processors.scan.circles import coordinates, distance, find_circles
@@ -40,13 +34,8 @@ from processors.scan.replicas import (
 )
 from processors.scan.run import ScanError, _Scan, run_scan
 from schemas.scan import Inference, ScanJob, ScanModel, TimeUnit
-from tests.running import ROOT
 
-REFERENCE = Path(os.environ.get("HOTSPOT_REFERENCE", ROOT.parent / "shared" / "reference"))
 START = date(2024, 2, 1)
-needs_reference = pytest.mark.skipif(
-    not REFERENCE.is_dir(), reason="the answers of SaTScan are not here; name their folder in HOTSPOT_REFERENCE"
-)
 
 
 def job(**given: Any) -> ScanJob:
@@ -183,7 +172,7 @@ def test_what_replications_are_judged_by_finds_the_best_window_of_the_data(
     np.add.at(counts, (scan._place[scan._interval >= 0], scan._interval[scan._interval >= 0]), 1)
     best = float(scan.best().statistic.max(initial=0.0))
     assert _largest_dense(scan._dense(), counts) == pytest.approx(best, abs=1e-9)
-    at_end = scan._at_end()
+    at_end = scan._at_end
     assert (at_end is not None) >= (prospective and model is ScanModel.PERMUTATION)
     if at_end is not None:
         # Counts in narrow lanes, in wide ones, and more of them than the lanes that were expected to do hold.
@@ -327,7 +316,7 @@ def test_a_population_is_a_line_between_its_dates() -> None:
         1,
     )
     starts = interval_starts(job(start=date(2019, 1, 1), end=date(2023, 12, 31), unit="year", max_time=2))
-    measure = expected_cases(years, starts, years.cases.day, years.cases.number)[0]
+    measure = expected_cases(years, starts, 0, years.cases.day, years.cases.number).scanned[0]
     assert measure.sum() == pytest.approx(10)
     # 100 until 1 July 2020, 300 from 1 July 2022 on. Half of 2020, a leap year, lies on the line from 100 to 150.
     half = 0.497 * 100 + 0.503 * 125.2
@@ -339,90 +328,6 @@ def test_a_population_is_a_line_between_its_dates() -> None:
 def test_distances_on_the_sphere() -> None:
     points = coordinates(np.array([51.5, 48.85]), np.array([0.0, 2.35]), True)
     assert distance(points[0], points[1], True) == pytest.approx(338, rel=0.01)  # London to Paris, km
-
-
-def reference(folder: str) -> tuple[ScanJob, ScanInput, dict[str, Any]]:
-    """One of the jobs that SaTScan was run on, and what it printed."""
-    asked, files, left_out = read_parameter_file(REFERENCE / folder / "job.prm")
-    answers = json.loads((REFERENCE / folder / "expected.json").read_text(encoding="utf-8"))
-    return asked, read_scan_files(files, asked, left_out).given, answers["modes"]
-
-
-CASES = (
-    "nyc_fever_permutation",
-    "new_mexico_poisson",
-    "city_a_permutation",
-    "city_a_poisson",
-    "city_b_permutation",
-    "city_b_poisson",
-)
-
-
-def printed(value: float, told: float) -> bool:
-    """Whether a value rounds to what was printed, with as many digits."""
-    text = f"{told:.10f}".rstrip("0")
-    digits = max(len(text.partition(".")[2]), 2)
-    return abs(value - told) <= 0.5 * 10.0**-digits + 1e-12
-
-
-@needs_reference
-@pytest.mark.parametrize("mode", ["standard_mc", "default"])
-@pytest.mark.parametrize("folder", CASES)
-def test_clusters_are_those_of_satscan(folder: str, mode: str) -> None:
-    asked, given_, answers = reference(folder)
-    inference = Inference.STANDARD if mode == "standard_mc" else Inference.DEFAULT
-    result = run_scan(asked.model_copy(update={"inference": inference, "threads": 2}), given_)
-    answer = answers[mode]
-    assert len(result.clusters) >= len(answer["clusters"]) > 0
-    for ours, theirs in zip(result.clusters, answer["clusters"], strict=False):
-        assert ours.location_id == str(theirs["loc_id"])
-        assert list(ours.locations) == theirs["locations"]
-        assert (ours.start, ours.end) == tuple(
-            date(*map(int, theirs[edge].split("/"))) for edge in ("start_date", "end_date")
-        )
-        assert ours.observed == theirs["observed"]
-        assert printed(ours.radius, theirs["radius"])
-        assert printed(ours.expected, theirs["expected"]) or ours.expected < 0.1
-        assert ours.statistic == pytest.approx(float(theirs["statistic_full"]), abs=1e-5)
-        if theirs["p_value"] < 1e-6:
-            assert ours.p_value is not None
-            assert ours.p_value < 1e-6  # both of the Gumbel tail
-            continue
-        runs = min(result.replications, answer["timing"]["replications_done"])
-        error = math.sqrt(max(theirs["p_value"] * (1 - theirs["p_value"]), 1.0 / runs) / runs)
-        # Two Monte Carlo runs differ by the errors of both.
-        assert ours.p_value == pytest.approx(theirs["p_value"], abs=3 * math.sqrt(2) * error)
-
-
-@needs_reference
-@pytest.mark.parametrize("folder", ["city_a", "city_b"])
-def test_the_expectation_based_score_is_that_of_scanstatistics(folder: str) -> None:
-    asked, given_, _ = reference(f"{folder}_poisson")
-    answer = json.loads((REFERENCE / f"{folder}_expectation" / "expected.json").read_text(encoding="utf-8"))
-    assert given_.population is not None
-    places, cases = given_.places, given_.cases
-    points = coordinates(places.first, places.second, False)
-    total = float(cases.number.sum())
-    circles = find_circles(points, False, asked.max_radius or math.inf, np.zeros(len(places.ids)), 1.0)
-    mass = np.bincount(given_.population.place, given_.population.persons, len(places.ids))
-    daily = total / 365 * mass / mass.sum()
-    back = asked.end.toordinal() - cases.day
-    counts = np.zeros((len(places.ids), 28))
-    np.add.at(counts, (cases.place[back < 28], back[back < 28]), cases.number[back < 28])
-    best = (0.0, 0, 0, 0)
-    for centre in range(len(places.ids)):
-        near = circles.place[circles.start[centre] : circles.start[centre + 1]]
-        observed = counts[near].cumsum(axis=0).cumsum(axis=1)
-        expected = daily[near].cumsum()[:, None] * np.arange(1, 29)
-        worth = np.argwhere(observed > np.maximum(expected, 1.0))
-        for size, days in worth.tolist():
-            best = max(best, (surprise(observed[size, days], expected[size, days]), centre, size, days))
-    score, centre, size, days = best
-    told = answer["most_likely_cluster"]
-    assert score == pytest.approx(told["score"], abs=1e-6)
-    assert days + 1 == told["duration_days"]
-    near = circles.place[circles.start[centre] : circles.start[centre] + size + 1]
-    assert sorted(places.ids[place] for place in near) == sorted(told["locations"])
 
 
 def test_the_ratio_at_its_edges() -> None:

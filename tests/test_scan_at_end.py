@@ -22,7 +22,7 @@ from tests.test_scan import TOWN, city, job
 def test_a_replication_of_a_town_finds_what_a_plain_loop_finds(longest: int) -> None:
     """Many centres are judged together, and spans in bands where there are more of them than lanes."""
     scan = _Scan(job(**{**TOWN, "max_time": longest}), city())
-    null, at_end = scan.null(), scan._at_end()
+    null, at_end = scan.null(), scan._at_end
     assert isinstance(null, PermutedAtEnd)
     assert at_end is not None
     seeds = np.arange(40, dtype=np.uint32)
@@ -35,7 +35,7 @@ def test_a_replication_of_a_town_finds_what_a_plain_loop_finds(longest: int) -> 
 def test_centres_that_are_judged_together_are_covered() -> None:
     """Every location of their circles is listed, once, at the lowest level of a circle that holds it."""
     scan = _Scan(job(**TOWN), city())
-    at_end = scan._at_end()
+    at_end = scan._at_end
     assert at_end is not None
     bound = bounds(at_end, scan._points, 100.0)
     circles, tiles = bound.circles, bound.tiles

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.schedule import Input, ReplaySchedule
-from schemas.located import LocatedArray
-from tests.builders import MICRO, joined, located
+from schemas.located import LocatedArray, join
+from tests.builders import MICRO, located
 
 QUARTER = 900
 A: Input = (0, 0)
@@ -35,7 +35,7 @@ def looks(schedule: ReplaySchedule) -> Looks:
 
 def offer(schedule: ReplaySchedule, source: Input, *rows: LocatedArray, until_s: float | None = None) -> Looks:
     """Rows of one input, whose watermark is their latest record time or what a heartbeat says; then the looks due."""
-    batch = joined(rows)
+    batch = join(rows)
     times = [*batch["recorded_us"].tolist(), *([round(until_s * MICRO)] if until_s is not None else [])]
     schedule.offer(batch, source, max(times))
     return looks(schedule)
@@ -118,7 +118,7 @@ def test_a_record_behind_the_watermark_is_known_at_the_next_look() -> None:
 def test_rows_of_a_look_are_in_order_of_record_time_record_and_revision() -> None:
     schedule = ReplaySchedule(frozenset({A}), QUARTER)
     offered = [row(7, 300), row(2, 100, revision=2), row(2, 100, revision=1), row(1, 100), row(3, 100.000001)]
-    schedule.offer(joined(offered), A, 2000 * MICRO)
+    schedule.offer(join(offered), A, 2000 * MICRO)
     ((_, found),) = stepped(schedule)
     order = [(1, 1), (2, 1), (2, 2), (3, 1), (7, 1)]
     assert list(zip(found["record"].tolist(), found["revision"].tolist(), strict=True)) == order
@@ -156,7 +156,7 @@ def histories(draw: st.DrawFn) -> Histories:
             located(record=record * 3 + number, revision=revision, recorded_us=time)
             for revision, (time, record) in enumerate(drawn, start=1)
         ]
-        found[source] = joined(rows)
+        found[source] = join(rows)
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -35,7 +36,9 @@ def coordinates(first: Floats, second: Floats, spherical: bool) -> Floats:
     )
 
 
-def find_circles(points: Floats, spherical: bool, max_radius: float, weight: Floats, max_weight: float) -> Circles:
+def find_circles(
+    points: Floats, spherical: bool, max_radius: float, weight: Floats, max_weight: float, threads: int = 1
+) -> Circles:
     """Each centre's neighbours within a distance, as long as their weights together are no more than allowed.
 
     Locations at equal distance come in order of their coordinates, component by component, and enter one at a time.
@@ -47,8 +50,16 @@ def find_circles(points: Floats, spherical: bool, max_radius: float, weight: Flo
     reach = straight + ROUNDING * (straight + np.abs(points[:, 0]))
     begin = np.searchsorted(first, points[:, 0] - reach)
     end = np.searchsorted(first, points[:, 0] + reach, side="right")
-    sizes, flat = _neighbours(points, order, begin, end, spherical, max_radius, weight, limit)
-    return Circles(np.concatenate([[0], np.cumsum(sizes)]), flat)
+
+    def of(centres: Ints) -> tuple[Ints, Small]:
+        found: tuple[Ints, Small] = _neighbours(
+            centres, points, order, begin[centres], end[centres], spherical, max_radius, weight, limit
+        )
+        return found
+
+    with ThreadPoolExecutor(threads) as pool:
+        sizes, places = zip(*pool.map(of, np.array_split(np.arange(len(points)), threads)), strict=True)
+    return Circles(np.concatenate([[0], np.cumsum(np.concatenate(sizes))]), np.concatenate(places))
 
 
 @njit(cache=True, nogil=True)
@@ -64,6 +75,7 @@ def distance(a: Floats, b: Floats, spherical: bool) -> float:
 
 @njit(cache=True, nogil=True)
 def _neighbours(
+    centres: Ints,
     points: Floats,
     order: Small,
     begin: Ints,
@@ -75,15 +87,15 @@ def _neighbours(
 ) -> tuple[Ints, Small]:
     """How many neighbours each centre has, and these. Those of a centre are within begin..end of the order."""
     n = points.shape[0]
-    sizes = np.zeros(n, np.int64)
-    flat = np.empty(max(16 * n, 64), np.int32)
+    sizes = np.zeros(centres.size, np.int64)
+    flat = np.empty(max(16 * centres.size, 64), np.int32)
     used = 0
     near = np.empty(n)
     who = np.empty(n, np.int32)
-    for centre in range(n):
+    for c in range(centres.size):
         found = 0
-        for i in order[begin[centre] : end[centre]]:
-            apart = distance(points[centre], points[i], spherical)
+        for i in order[begin[c] : end[c]]:
+            apart = distance(points[centres[c]], points[i], spherical)
             if apart <= max_radius:
                 near[found] = apart
                 who[found] = i
@@ -98,5 +110,5 @@ def _neighbours(
                 break
             flat[used] = who[place]
             used += 1
-            sizes[centre] += 1
+            sizes[c] += 1
     return sizes, flat[:used].copy()

@@ -123,6 +123,24 @@ def best_at_end(
     return best
 
 
+@njit(cache=True, nogil=True)
+def apart(circles: Circles, size: Ints, order: Ints) -> Ints:
+    """Centres, taken in an order, whose first `size` neighbours share no location with those of one before."""
+    taken = np.zeros(circles.start.size - 1, np.bool_)
+    chosen = np.empty(order.size, np.int64)
+    n = 0
+    for centre in order:
+        members = circles.place[circles.start[centre] : circles.start[centre] + size[centre]]
+        free = True
+        for place in members:
+            free &= not taken[place]
+        if free:
+            taken[members] = True
+            chosen[n] = centre
+            n += 1
+    return chosen[:n].copy()
+
+
 # --- any windows, any expectation --------------------------------------------------------------------------------
 
 

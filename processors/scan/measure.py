@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -19,16 +19,25 @@ class PopulationError(ValueError):
     """A population that tells nothing of what is asked."""
 
 
-def expected_cases(given: ScanInput, starts: Ints, day: Ints, count: Ints) -> Floats:
-    """Indirectly standardised: [location, interval], summing to all cases.
+class Expected(NamedTuple):
+    """Cases under the null."""
+
+    by_place: Floats
+    """Of each location over the whole study; together all cases."""
+    scanned: Floats
+    """[location, interval], of the intervals that windows may hold."""
+
+
+def expected_cases(given: ScanInput, starts: Ints, first: int, day: Ints, count: Ints) -> Expected:
+    """Indirectly standardised; windows hold intervals from the `first` on.
 
     Each stratum's cases are spread in proportion to its person-time (Kulldorff 1997, section on covariates).
     Raises PopulationError where a stratum has cases and no population.
     """
     population = given.population
     assert population is not None
-    places, intervals = len(given.places.ids), starts.size - 1
-    measure = np.zeros((places, intervals))
+    places = len(given.places.ids)
+    by_place, scanned = np.zeros(places), np.zeros((places, starts.size - 1 - first))
     population = _with_days_after(population)
     dates, when = np.unique(_dates(population), return_inverse=True)
     weight = _date_weights(dates, starts)
@@ -37,13 +46,14 @@ def expected_cases(given: ScanInput, starts: Ints, day: Ints, count: Ints) -> Fl
         cases = float(count[given.cases.stratum == stratum].sum())
         persons = np.zeros((places, dates.size))
         np.add.at(persons, (population.place[mine], when[mine]), population.persons[mine])
-        time = persons @ weight
+        time = persons @ weight.sum(axis=1)
         total = time.sum()
         if cases and not total:
             raise PopulationError(f"{cases:.0f} cases have covariates that the population file gives no population of")
         if total:
-            measure += time * (cases / total)
-    return measure
+            by_place += time * (cases / total)
+            scanned += persons @ weight[:, first:] * (cases / total)
+    return Expected(by_place, scanned)
 
 
 def _with_days_after(population: PopulationRows) -> PopulationRows:

@@ -15,6 +15,8 @@ from schemas.scan import Inference
 
 #: Replications that each thread makes before they are looked at together.
 ROUND: Final = 50
+#: Replications handed to a thread at a time: small, so that none waits long for another at the end.
+HANDFUL: Final = 12
 #: Ranks below this are too few to tell a p-value by; the default inference then takes the Gumbel tail.
 FEW: Final = 10
 MOST_DAYS: Final = 36_500.0
@@ -45,7 +47,7 @@ def replicate(
         at_once = seeds.size if stop_at is None else ROUND * threads
         for begin in range(0, replications, at_once):
             ahead = seeds[begin : begin + at_once]
-            for found in pool.map(null.largest, np.array_split(ahead, -(-ahead.size // ROUND))):
+            for found in pool.map(null.largest, np.array_split(ahead, -(-ahead.size // HANDFUL))):
                 done.append(found)
                 finished += found.size
                 if stop_at is not None:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from functools import cached_property
 from typing import Final
 
 import numpy as np
 
-from processors.arrays import Floats, Ints, Small
+from processors.arrays import Floats, Ints
 from processors.scan.at_end import AtEnd
 from processors.scan.calendar import interval_starts, window_lengths
 from processors.scan.circles import Circles, coordinates, distance, find_circles
 from processors.scan.inputs import ScanInput
-from processors.scan.kernels import Best, Events, best_at_end, best_dense, masses
-from processors.scan.measure import PopulationError, expected_cases
+from processors.scan.kernels import Best, Events, apart, best_at_end, best_dense, masses
+from processors.scan.measure import Expected, PopulationError, expected_cases
 from processors.scan.montecarlo import gumbel_p_value, rank_p_value, recurrence_days, replicate, reported_p_value
 from processors.scan.replicas import (
     Dense,
@@ -100,35 +102,25 @@ class _Scan:
         self._width = intervals - self._from
         self._interval = (interval - self._from).astype(np.int32)
         self._by_place = np.bincount(self._place, minlength=len(given.places.ids)).astype(float)
-        self._measure: Floats | None = None
+        self._expected: Expected | None = None
         if job.model is ScanModel.POISSON:
             if given.population is None:
                 raise ScanError("The Poisson model needs a population.")
             try:
-                self._measure = expected_cases(given, self._starts, cases.day, cases.number)
+                self._expected = expected_cases(given, self._starts, self._from, cases.day, cases.number)
             except PopulationError as error:
                 raise ScanError(f"{error}.") from error
-        weight = self._by_place if self._measure is None else self._measure.sum(axis=1)
+        weight = self._by_place if self._expected is None else self._expected.by_place
         self._points = coordinates(given.places.first, given.places.second, job.spherical)
         radius = math.inf if job.max_radius is None else job.max_radius
         most = self.total * job.max_population_percent / 100.0
-        self.circles = find_circles(self._points, job.spherical, radius, weight, most)
+        self.circles = find_circles(self._points, job.spherical, radius, weight, most, job.threads)
 
     def best(self) -> Best:
         """The best window of each centre, in the data."""
-        at_end = self._at_end()
+        at_end = self._at_end
         if at_end is not None:
-            quick: Best = best_at_end(
-                at_end.circles,
-                at_end.mass,
-                at_end.share,
-                at_end.shortest,
-                self._events(),
-                at_end.low,
-                float(self.total),
-                at_end.scale,
-            )
-            return quick
+            return self._best_at_end(at_end)
         dense = self._dense()
         counts = np.zeros(dense.measure.shape, np.int32)
         scanned = self._interval >= 0
@@ -145,19 +137,35 @@ class _Scan:
         )
         return found
 
+    def _best_at_end(self, scan: AtEnd) -> Best:
+        """The same where windows end with the study; each thread takes its part of the centres."""
+        start, place = scan.circles
+        edges = np.linspace(0, start.size - 1, self.job.threads + 1).astype(np.int64)
+        events = self._events()
+
+        def of(begin: int, end: int) -> Best:
+            some = Circles(start[begin : end + 1], place)
+            found: Best = best_at_end(
+                some, scan.mass, scan.share, scan.shortest, events, scan.low, float(self.total), scan.scale
+            )
+            return found
+
+        with ThreadPoolExecutor(self.job.threads) as pool:
+            parts = pool.map(of, edges[:-1], edges[1:])
+            return Best(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
     def null(self) -> Drawn:
         """What replications are drawn from."""
-        at_end = self._at_end()
-        if at_end is not None and self._measure is None:
-            return PermutedAtEnd(at_end, self._points, self._place, self._per_back())
-        if at_end is not None and self._measure is not None:
-            last = self._measure[:, self._from :]
-            part = min(float(last.sum() / self._measure.sum()), 1.0)
+        at_end, expected = self._at_end, self._expected
+        if expected is None:
+            if at_end is not None:
+                return PermutedAtEnd(at_end, self._points, self._place, self._per_back())
+            return PermutedDense(self._dense(), self._place, self._interval)
+        last = expected.scanned
+        part = min(float(last.sum() / expected.by_place.sum()), 1.0)
+        if at_end is not None:
             return PoissonAtEnd(at_end, self._points, last.sum(axis=1), last.sum(axis=0)[::-1].copy(), part)
-        dense = self._dense()
-        if self._measure is None:
-            return PermutedDense(dense, self._place, self._interval)
-        return PoissonDense(dense, min(float(dense.measure.sum() / self._measure.sum()), 1.0))
+        return PoissonDense(self._dense(), part)
 
     def cluster(self, best: Best, centre: int, rank: int, simulated: Floats, stopped: bool) -> ScanCluster:
         """One centre's window as it is told."""
@@ -190,16 +198,17 @@ class _Scan:
             recurrence_interval_days=recurrence,
         )
 
+    @cached_property
     def _at_end(self) -> AtEnd | None:
         """The quick way: windows at the end, and an expectation that is a product; None where that is not so."""
         if not self.job.prospective:
             return None
         low, shortest = self.job.min_cases, self._shortest
-        if self._measure is None:
+        if self._expected is None:
             share = np.cumsum(self._per_back()).astype(float)
             mass = masses(self.circles, self._by_place)
             return AtEnd(self.circles, mass, share, shortest, low, self.total, float(self.total))
-        last = self._measure[:, self._from :]
+        last = self._expected.scanned
         place, back = last.sum(axis=1), last.sum(axis=0)
         product = place[:, None] * back[None, :] / max(last.sum(), 1e-300)
         if not np.allclose(product, last, rtol=1e-12, atol=0.0):
@@ -208,11 +217,11 @@ class _Scan:
         return AtEnd(self.circles, masses(self.circles, place), share, shortest, low, self.total, float(last.sum()))
 
     def _dense(self) -> Dense:
-        if self._measure is None:
+        if self._expected is None:
             in_interval = np.bincount(self._interval[self._interval >= 0], minlength=self._width)
             measure = self._by_place[:, None] * in_interval[None, :] / self.total
         else:
-            measure = np.ascontiguousarray(self._measure[:, self._from :])
+            measure = self._expected.scanned
         job = self.job
         return Dense(self.circles, measure, self._shortest, self._longest, job.prospective, job.min_cases, self.total)
 
@@ -236,14 +245,5 @@ def _without_overlap(best: Best, circles: Circles) -> list[int]:
     """
     # Statistics that differ by rounding only are equal.
     order = np.lexsort((best.size, -np.round(best.statistic, SAME_DIGITS)))
-    taken = np.zeros(best.statistic.size, bool)
-    chosen: list[int] = []
-    for centre in order.tolist():
-        if best.statistic[centre] <= 0.0:
-            break
-        first = int(circles.start[centre])
-        members: Small = circles.place[first : first + int(best.size[centre])]
-        if not taken[members].any():
-            taken[members] = True
-            chosen.append(centre)
+    chosen: list[int] = apart(circles, best.size, order[best.statistic[order] > 0.0]).tolist()
     return chosen

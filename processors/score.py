@@ -1,0 +1,59 @@
+"""The score of a window: how much more than expected it holds, and when two windows are about the same place."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from processors.arrays import BLOCKS, Floats, Ints, Singles
+
+
+@njit(cache=True, nogil=True)
+def surprise(count: float, expected: float) -> float:
+    """Log likelihood ratio of a raised rate: c·ln(c/μ) - (c - μ) where c > μ, else 0."""
+    if count <= expected:
+        return 0.0
+    if expected <= 0.0:
+        return math.inf
+    return count * math.log(count / expected) - (count - expected)
+
+
+@njit(cache=True, nogil=True)
+def expected_in(mass: Singles, exposed: Floats, first: Ints, window: tuple[int, int, int], kind: int) -> float:
+    """Expected incidents of a kind in a window (cell, radius, span): mass of its disc by exposure of its span.
+
+    `first` says where the feeds of each kind begin.
+    """
+    cell, radius, span = window
+    mu = 0.0
+    for b in range(first[kind] * BLOCKS, first[kind + 1] * BLOCKS):
+        mu += mass[cell, radius, b] * exposed[span, b]
+    return mu
+
+
+@njit(cache=True, nogil=True)
+def discs_touch(ax: int, ay: int, a_radius: int, bx: int, by: int, b_radius: int) -> bool:
+    """Whether two discs are about the same place: centres at most the larger radius and one cell apart."""
+    dx = np.int64(ax) - np.int64(bx)
+    dy = np.int64(ay) - np.int64(by)
+    reach = max(a_radius, b_radius) + 1
+    return bool(dx * dx + dy * dy <= reach * reach)
+
+
+@njit(cache=True, nogil=True)
+def enough_for(floor: float, counts: int) -> Floats:
+    """For each count, the largest expectation under which its score is at least `floor`: found by halving."""
+    result = np.empty(counts)
+    result[0] = -1.0  # a kind without incidents does nothing
+    for count in range(1, counts):
+        low, high = 0.0, float(count)
+        for _ in range(60):
+            middle = 0.5 * (low + high)
+            if surprise(float(count), middle) >= floor:
+                low = middle
+            else:
+                high = middle
+        result[count] = high
+    return result
