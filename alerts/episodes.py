@@ -70,7 +70,7 @@ def open_episode(episode_id: str, track: int, detection: Detection) -> Decision:
 def decide(episode: Episode, detection: Detection, threshold: float) -> Decision:
     """An episode whose window was found again at or above the closing level."""
     now = detection.as_of
-    if detection.score < threshold:
+    if detection.level < threshold:
         return _move(replace(episode, now=detection), EpisodeState.RECEDING), None
     more = sum(detection.observed) - sum(episode.told.observed)
     if detection.score >= ESCALATION * episode.told.score and more >= ESCALATION_INCIDENTS:
@@ -96,7 +96,7 @@ def evidence_changed(episode: Episode, recount: Detection, closing_level: float)
     if recount.observed == episode.told.observed:
         return episode, None
     corrected = replace(episode, told=recount, revision=episode.revision + 1)
-    if recount.score < closing_level:
+    if recount.level < closing_level:
         return _move(corrected, EpisodeState.RETRACTED), AlertReason.EVIDENCE_WITHDRAWN
     return corrected, AlertReason.EVIDENCE_WITHDRAWN
 

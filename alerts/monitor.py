@@ -28,9 +28,9 @@ from processors.public_holidays import PublicHolidays
 from processors.records import Outcome
 from processors.score import surprise
 from processors.tracking import Tracker
-from schemas.alert import Alert, AlertReason, DetectedWindow, EpisodeState, LookReport, Window
+from schemas.alert import HOURS_NAMES, Alert, AlertReason, DetectedWindow, EpisodeState, LookReport, Window
 from schemas.base import Contract, moment
-from schemas.detection import Detection, DetectionSettings
+from schemas.detection import Detection, DetectionSettings, WeekPart
 from schemas.feeds import FeedNotice, feed_sentence
 from schemas.layers import LayerSettings, MapLayers
 from schemas.located import Gate, Kind, LocatedArray, join, pick
@@ -50,6 +50,10 @@ class LookOutcome:
     report: LookReport | None
     """None when no window was above the closing level."""
     alerts: tuple[Alert, ...]
+    found: tuple[Detection, ...] = ()
+    """The windows of the report as the detector has them."""
+    calibration: Calibration | None = None
+    """By which they were judged."""
 
 
 class _State(Contract):
@@ -146,7 +150,7 @@ class RegionMonitor:
             return LookOutcome(as_of, None, ())
         alerts = tuple(self._decide(look.detections, look.calibration, as_of))
         report = self._report(look.detections, look.calibration, as_of) if look.detections else None
-        return LookOutcome(as_of, report, alerts)
+        return LookOutcome(as_of, report, alerts, tuple(look.detections), look.calibration)
 
     def _decide(self, detections: list[Detection], calibration: Calibration, as_of: int) -> Iterator[Alert]:
         yield from self._correct(calibration, as_of)
@@ -194,7 +198,10 @@ class RegionMonitor:
         """The window that was told, counted again from the records as now known, with the expectation as told."""
         rows = self.detector.store.counted()
         found = incidents(pick(rows, _within(rows, told)), self._settings.merge_minutes * 60)
-        observed = np.bincount(found.kind[_during(found.occurred, told)], minlength=len(Kind))
+        held = _during(found.occurred, told)
+        if told.part is not WeekPart.ANY and found.occurred.size:
+            held &= self.detector.local.week_parts(found.occurred) == told.part
+        observed = np.bincount(found.kind[held], minlength=len(Kind))
         # A kind without a baseline was not scored when it was told, and is not now.
         scores = [
             float(surprise(float(count), mean)) if mean > 0 else 0.0
@@ -236,11 +243,12 @@ class RegionMonitor:
             radius_m=self._grid.radius_m(detection.radius_cells),
             start=moment(detection.as_of - detection.span_s),
             end=moment(detection.as_of),
+            hours=HOURS_NAMES[detection.part],
         )
 
     def _alert(self, episode: Episode, reason: AlertReason, calibration: Calibration, as_of: int) -> Alert:
         told, window = episode.told, self._window(episode.told)
-        recurrence = calibration.recurrence_days(told.score)
+        recurrence = calibration.recurrence_days(told.level)
         return Alert(
             episode_id=episode.episode_id,
             revision=episode.revision,
@@ -303,7 +311,7 @@ class RegionMonitor:
                     observed=_counts(detection),
                     expected=_expectations(detection),
                     score=round(detection.score, 4),
-                    recurrence_interval_days=round(calibration.recurrence_days(detection.score), 1),
+                    recurrence_interval_days=round(calibration.recurrence_days(detection.level), 1),
                 )
                 for detection in detections
             ),

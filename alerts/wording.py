@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from schemas.alert import AlertReason, EpisodeState, Window
-from schemas.detection import DAY_S, HOUR_S, Detection
+from schemas.detection import DAY_S, HOUR_S, Detection, WeekPart
 from schemas.located import KIND_NAMES
 
 Evidence = Literal["police_only", "ed_only", "both"]
@@ -62,6 +62,13 @@ def place_words(window: Window) -> str:
     return f"within {radius} of {latitude} {longitude}"
 
 
+_PART_WORDS = {
+    WeekPart.ANY: "in ",
+    WeekPart.MORNINGS: "in the mornings (06:00 to 12:00) of ",
+    WeekPart.AFTERNOONS: "in the afternoons (12:00 to 18:00) of ",
+    WeekPart.NIGHTS: "in the nights (18:00 to 06:00) other than those of weekends of ",
+    WeekPart.WEEKEND_NIGHTS: "in the weekend nights (Friday and Saturday, 18:00 to 06:00) of ",
+}
 _OPENINGS = {
     AlertReason.OPENED: "Violence is emerging",
     AlertReason.ESCALATED: "Violence is growing",
@@ -85,7 +92,8 @@ def headline(
         opening = "Retracted because records were withdrawn,"
     exercise = "[SIMULATED] " if simulated else ""
     total, usual = sum(detection.observed), usual_words(sum(detection.expected))
-    counts = f"{total} incident{'s' if total != 1 else ''} in {span_words(detection.span_s)} where {usual} is usual"
+    when = f"{_PART_WORDS[detection.part]}{span_words(detection.span_s)}"
+    counts = f"{total} incident{'s' if total != 1 else ''} {when} where {usual} is usual"
     kinds = _kinds_words(detection)
     chance = f"by chance alone {recurrence_words(recurrence_days, cap)} across the whole area"
     return f"{exercise}{opening} {place_words(window)}: {counts}{kinds}; {chance}."

@@ -10,7 +10,7 @@ import click
 from schemas.base import ToldError
 
 #: Commands by name; each is the function of its name in the module of its name.
-COMMANDS = ("calibrate", "baseline", "demo", "replay", "scan", "simulate", "worker", "contracts")
+COMMANDS = ("backtest", "calibrate", "baseline", "demo", "replay", "scan", "simulate", "worker", "contracts")
 
 
 class OnDemand(click.Group):

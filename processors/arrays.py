@@ -12,6 +12,7 @@ from schemas.located import KIND_NAMES
 Ints = NDArray[np.int64]
 Small = NDArray[np.int32]
 Bytes = NDArray[np.uint8]
+Halves = NDArray[np.uint16]
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
 Keys = NDArray[np.uint64]

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from processors.arrays import BLOCKS, KINDS, Floats, Ints, Small
+from processors.arrays import BLOCKS, KINDS, Bytes, Floats, Ints, Small
 from processors.exposure import Rates
 from processors.feeds import Feeds, fit_feeds, last_heard
 from processors.incidents import Incidents
@@ -38,6 +38,8 @@ class PastEpisode(NamedTuple):
     end: int
     weight: float
     """Expected by observed."""
+    part: int = 0
+    """Of the week that the window was confined to; 0 for none."""
 
 
 class Baseline(NamedTuple):
@@ -85,6 +87,7 @@ class Baseline(NamedTuple):
             rate=of_feed,
             block=hours.block,
             clock=hours.clock,
+            part=hours.week_part,
             known=feeds.known,
             kind=feeds.kind,
             source=feeds.source,
@@ -150,7 +153,7 @@ def fit_baseline(
     fitted = np.array([season is not None for season in seasons])
     places, row = find_places(history.ix, history.iy)
     block = BLOCK_OF_HOUR[of_week]
-    weight = episode_weights(history, episodes)
+    weight = episode_weights(history, hours.week_part[hour], episodes)
     shares, share_variance = fit_shares(places, row, history.kind, block, weight, _block_parts(seasons), fitted)
     feeds = fit_feeds(rows, places, at, begin, end, settings.spans_s[-1], local)
     for k, season in enumerate(seasons):
@@ -163,8 +166,8 @@ def fit_baseline(
     return Baseline(at, tuple(seasons), places, shares, share_variance, feeds, *counts, records)
 
 
-def episode_weights(history: Incidents, episodes: Iterable[PastEpisode]) -> Floats:
-    """Weight of each incident: 1, or the least of the episodes that it was a part of."""
+def episode_weights(history: Incidents, part: Bytes, episodes: Iterable[PastEpisode]) -> Floats:
+    """Weight of each incident: 1, or the least of the episodes that it was a part of; `part` is that of the week."""
     weight = np.ones(history.occurred.size)
     order = np.argsort(history.occurred)
     occurred = history.occurred[order]
@@ -173,6 +176,8 @@ def episode_weights(history: Incidents, episodes: Iterable[PastEpisode]) -> Floa
         during = order[first:last]
         x, y = history.ix[during].astype(np.int64) - episode.ix, history.iy[during].astype(np.int64) - episode.iy
         inside = during[x * x + y * y <= episode.radius_cells**2]
+        if episode.part:
+            inside = inside[part[inside] == episode.part]
         weight[inside] = np.minimum(weight[inside], episode.weight)
     return weight
 

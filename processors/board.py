@@ -6,8 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from processors.arrays import BLOCKS, KINDS, Bytes, Floats, Ints, Singles, Small
+from processors.arrays import BLOCKS, KINDS, Bytes, Floats, Halves, Ints, Singles, Small
 from processors.cells import CellIndex
+from processors.localtime import Hours
+from schemas.detection import Shape
 
 # Places in `Board.cursor`.
 LIVE = 0
@@ -20,11 +22,13 @@ NOW = 3
 """As of when the counts are."""
 EPOCH_END = 4
 """The bounds that candidates were chosen by hold before this moment."""
-LEFT = 5
-"""From here on, by span: incidents that have left the span."""
+CALENDAR = 5
+"""Number of the first hour of the calendar."""
+LEFT = 6
+"""From here on, by shape: incidents that have left its span."""
 LONG_AGO = -(2**62)
-NEVER = 2**31 - 1
-"""A count that is not reached."""
+NEVER = 2**16 - 1
+"""A count that is not needed."""
 
 
 class Board(NamedTuple):
@@ -40,7 +44,7 @@ class Board(NamedTuple):
     """[cell] records that count in a cell; a cell without any is no centre of windows."""
     counts: Small
     """[cell, kind, S, R] incidents in a window. An incident leaves one span of all radii: these lie side by side."""
-    need: Small
+    need: Halves
     """[cell, kind, S, R] a count below which a kind cannot make its window a detection within the epoch."""
     listed: Bytes
     """[cell, R, S] whether a window is a candidate."""
@@ -53,8 +57,15 @@ class Board(NamedTuple):
     """Event times of the live incidents, sorted."""
     where: Small
     kind: Bytes
+    part: Bytes
+    """Part of the week in which each of them happened."""
     radii: Ints
     spans: Ints
+    """[S] by shape of windows: the longest comes last."""
+    parts: Ints
+    """[S] the part of the week that a shape is confined to; 0 for none."""
+    calendar: Bytes
+    """Part of the week of each hour from `cursor[CALENDAR]` on; it reaches back over the longest span, and ahead."""
     cursor: Ints
 
 
@@ -65,8 +76,10 @@ class Bar(NamedTuple):
     min_incidents: int
     scored: Bytes
     """[kind] whether it has an expectation."""
+    penalty: Floats
+    """[S] what is taken off a score."""
     enough: Floats
-    """[count] the largest expectation under which a count of one kind can still do its part to reach the floor."""
+    """[S, count] the largest expectation under which a count of one kind can still do its part to reach the floor."""
     least: Floats
     """[S, feed and block] least exposure within the epoch."""
     least_of_feed: Floats
@@ -75,9 +88,9 @@ class Bar(NamedTuple):
     """Where the feeds of each kind begin; one more entry at the end."""
 
 
-def new_board(cells: CellIndex, radii: tuple[int, ...], spans: tuple[int, ...], feeds: int, live: int) -> Board:
+def new_board(cells: CellIndex, radii: tuple[int, ...], shapes: tuple[Shape, ...], feeds: int, live: int) -> Board:
     """An empty board for the cells of an index, with room for its capacity and for `live` incidents."""
-    n, r, s = cells.capacity, len(radii), len(spans)
+    n, r, s = cells.capacity, len(radii), len(shapes)
     board = Board(
         ix=cells.ix,
         iy=cells.iy,
@@ -85,7 +98,7 @@ def new_board(cells: CellIndex, radii: tuple[int, ...], spans: tuple[int, ...], 
         ring=cells.offsets.ring,
         holders=np.zeros(n, np.int32),
         counts=np.zeros((n, KINDS, s, r), np.int32),
-        need=np.full((n, KINDS, s, r), NEVER, np.int32),
+        need=np.full((n, KINDS, s, r), NEVER, np.uint16),
         listed=np.zeros((n, r, s), np.uint8),
         mass=np.zeros((n, r, feeds * BLOCKS), np.float32),
         candidates=np.zeros(n * r * s, np.int32),
@@ -93,7 +106,10 @@ def new_board(cells: CellIndex, radii: tuple[int, ...], spans: tuple[int, ...], 
         where=np.zeros(live, np.int32),
         kind=np.zeros(live, np.uint8),
         radii=np.array(radii, np.int64),
-        spans=np.array(spans, np.int64),
+        spans=np.array([shape.span_s for shape in shapes], np.int64),
+        parts=np.array([shape.part for shape in shapes], np.int64),
+        part=np.zeros(live, np.uint8),
+        calendar=np.zeros(1, np.uint8),
         cursor=np.zeros(LEFT + s, np.int64),
     )
     clear(board)
@@ -102,16 +118,37 @@ def new_board(cells: CellIndex, radii: tuple[int, ...], spans: tuple[int, ...], 
 
 def clear(board: Board) -> None:
     """Forget all incidents, holders and candidates; the masses stay."""
+    first = board.cursor[CALENDAR]
     for counts in (board.holders, board.counts, board.listed, board.cursor):
         counts[...] = 0
     board.cursor[[NOW, EPOCH_END]] = LONG_AGO
+    board.cursor[CALENDAR] = first
 
 
 def grown(board: Board, cells: CellIndex, live: int) -> Board:
     """The same board with room for the index's cells and for `live` incidents."""
-    radii, spans = tuple(board.radii.tolist()), tuple(board.spans.tolist())
-    larger = new_board(cells, radii, spans, board.mass.shape[2] // BLOCKS, max(live, board.when.size))
-    for name in ("holders", "counts", "need", "listed", "mass", "candidates", "when", "where", "kind", "cursor"):
+    radii = tuple(board.radii.tolist())
+    shapes = tuple(Shape(*shape) for shape in zip(board.spans.tolist(), board.parts.tolist(), strict=True))
+    larger = new_board(cells, radii, shapes, board.mass.shape[2] // BLOCKS, max(live, board.when.size))
+    for name in (
+        "holders",
+        "counts",
+        "need",
+        "listed",
+        "mass",
+        "candidates",
+        "when",
+        "where",
+        "kind",
+        "part",
+        "cursor",
+    ):
         old = getattr(board, name)
         getattr(larger, name)[: old.shape[0]] = old
-    return larger
+    return larger._replace(calendar=board.calendar)
+
+
+def with_calendar(board: Board, hours: Hours) -> Board:
+    """The same board with the parts of the week of these hours."""
+    board.cursor[CALENDAR] = hours.first
+    return board._replace(calendar=hours.week_part)

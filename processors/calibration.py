@@ -16,7 +16,7 @@ from numba import njit
 
 from processors.arrays import Floats, Ints, Small
 from processors.baseline import Baseline
-from processors.board import Bar, Board, clear, new_board
+from processors.board import Bar, Board, clear, new_board, with_calendar
 from processors.cells import CellIndex
 from processors.dispersion import Dispersion, Variation
 from processors.exposure import HOUR, Rates
@@ -25,7 +25,7 @@ from processors.localtime import DAY_S, LocalHours
 from processors.masses import Masses
 from processors.nullmodel import NullIncidents, simulate_null
 from processors.tails import Tail, fit_tail, level_error
-from processors.tracking import LINGER_S, Seen, count_openings
+from processors.tracking import LINGER_S, Seen, openings
 from processors.windows import new_bar
 from schemas.detection import DetectionSettings
 
@@ -41,9 +41,9 @@ PILOT_DAYS: Final = 56
 STEP: Final = 0.1
 #: A longer simulation is made of years, one after the other: each brings cells of its own, and they take memory.
 DAYS_AT_ONCE: Final = 364
-#: The tail is shifted up by this part of the threshold's standard error: a threshold that is too low by chance costs
+#: The tail is shifted up by so many of the threshold's standard errors: a threshold that is too low by chance costs
 #: more false alarms than one that is too high saves.
-CAUTION: Final = 0.5
+CAUTION: Final = 1.0
 BOOTSTRAPS: Final = 200
 MOST_DAYS: Final = 36_500.0
 
@@ -175,7 +175,7 @@ def opening_levels(seen: Seen, since: int, start: float, close_fraction: float) 
     counts: list[int] = []
     while not counts or counts[-1]:
         level = start + STEP * len(counts)
-        counts.append(int(count_openings(seen, since, level, close_fraction * level, LINGER_S)))
+        counts.append(openings(seen, since, level, close_fraction * level, LINGER_S).size)
     falling = np.maximum.accumulate(np.array(counts)[::-1])[::-1]
     drops = falling[:-1] - falling[1:]
     return np.repeat(start + STEP * (np.arange(drops.size) + 0.5), drops)
@@ -192,12 +192,13 @@ class NullScene:
         self._usual = self._cells.ensure(baseline.places.ix, baseline.places.iy)
         self._where = self._cells.ensure(null.ix, null.iy).astype(np.int32)
         self._board = new_board(
-            self._cells, settings.radii_cells, settings.spans_s, baseline.feeds.kind.size, null.kind.size + 1
+            self._cells, settings.radii_cells, settings.shapes, baseline.feeds.kind.size, null.kind.size + 1
         )
         Masses(baseline, self._cells).fill(np.arange(self._cells.size), self._board.mass)
         last = int(null.known[-1]) if null.known.size else begin
         first = begin - settings.spans_s[-1]
         hours = local.hours(first // HOUR - 1, last // HOUR + 2 * EPOCH_HOURS)
+        self._board = with_calendar(self._board, hours)
         self._rates = baseline.rates(hours, np.zeros(baseline.feeds.kind.size, np.int64))
         # Windows are full, and looked at, once the longest span has passed.
         moments = np.unique(-(-null.known // LOOK_S) * LOOK_S)

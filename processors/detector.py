@@ -23,7 +23,7 @@ from processors.public_holidays import NO_HOLIDAYS, PublicHolidays
 from processors.records import Applied, RecordStore, checked
 from processors.runs import Steps, Terms
 from processors.windows import Run, WindowCounts
-from schemas.detection import Detection, DetectionSettings
+from schemas.detection import Detection, DetectionSettings, WeekPart
 from schemas.located import LOCATED, Gate, LocatedArray, Status, pack_cell, pick
 
 #: Records are kept this much longer than the baseline looks back.
@@ -137,7 +137,7 @@ class Detector:
         if expected < observed:
             begin = told.as_of - told.span_s
             place = (told.ix, told.iy, told.radius_cells)
-            self._episodes.append(PastEpisode(*place, begin, told.as_of, expected / observed))
+            self._episodes.append(PastEpisode(*place, begin, told.as_of, expected / observed, int(told.part)))
 
     def notices(self, look: Look) -> list[tuple[Finding, int | None]]:
         """What is wrong with feeds as of a look, and when those that are silent were last heard, s."""
@@ -210,10 +210,12 @@ class Detector:
             self._as_of = run.looks[-1].as_of
         return run
 
-    def evaluate(self, ix: int, iy: int, radius_cells: int, span_s: int, as_of: int) -> Detection:
+    def evaluate(
+        self, ix: int, iy: int, radius_cells: int, span_s: int, as_of: int, part: WeekPart = WeekPart.ANY
+    ) -> Detection:
         """Observed and expected in any window, as of the last look; also in one that went quiet."""
         self._settle()
-        return self._windows.evaluate(ix, iy, radius_cells, span_s, as_of)
+        return self._windows.evaluate(ix, iy, radius_cells, span_s, as_of, part)
 
     def expected_total(self, as_of: int, span_s: int) -> tuple[float, ...]:
         """Expected incidents of the whole region in (as_of - span, as_of], by kind; spans up to the longest."""

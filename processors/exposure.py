@@ -10,6 +10,7 @@ from numba import njit
 from processors.arrays import BLOCKS, Bytes, Floats, Ints, Rows, Small
 
 HOUR = 3_600  # s
+PARTS = 5  # of the week, with 0 for all of it: as many as schemas.detection.WeekPart has
 # A bound is a sum in another order than what it bounds; this much covers the rounding.
 ROUNDING = 1.0 - 1e-9
 
@@ -25,6 +26,8 @@ class Rates(NamedTuple):
     """Block of the week of each hour."""
     clock: Bytes
     """Local hour of the day of each hour."""
+    part: Bytes
+    """Part of the week of each hour."""
     known: Floats
     """Part of a feed's incidents that is known, [F, hour of the day it happened in, whole hours of age].
 
@@ -83,30 +86,46 @@ def note_silence(rates: Rates, as_of: int) -> bool:
 
 
 @njit(cache=True, nogil=True)
-def exposure(rates: Rates, as_of: int, spans: Ints) -> Floats:
-    """Expected known incidents of the region in (as_of - span, as_of]: [span, feed and block]. Spans increase."""
+def _lengths(spans: Ints) -> Ints:
+    """Each length once, increasing."""
+    ordered = np.sort(spans)
+    keep = np.ones(ordered.size, np.bool_)
+    keep[1:] = ordered[1:] != ordered[:-1]
+    return ordered[keep]
+
+
+@njit(cache=True, nogil=True)
+def exposure(rates: Rates, as_of: int, spans: Ints, parts: Ints) -> Floats:
+    """Expected known incidents of the region in the part of (as_of - span, as_of]: [shape, feed and block].
+
+    `spans` and `parts` are those of the shapes of windows; part 0 is all hours.
+    """
     feeds = rates.heard.size
-    total = np.zeros(feeds * BLOCKS)
+    total = np.zeros((PARTS, feeds * BLOCKS))
     result = np.empty((spans.size, feeds * BLOCKS))
+    lengths = _lengths(spans)
     until = np.empty(feeds, np.int64)
     for f in range(feeds):
         until[f] = known_until(rates, f, as_of)
     end = as_of
-    for s in range(spans.size):
-        limit = as_of - spans[s]
+    for length in lengths:
+        limit = as_of - length
         while end > limit:
             hour = (end - 1) // HOUR
             start = max(hour * HOUR, limit)
             block, clock = rates.block[hour - rates.first], rates.clock[hour - rates.first]
+            part = rates.part[hour - rates.first]
             for f in range(feeds):
                 last = min(end, until[f])
                 if last > start:
                     age = until[f] - 0.5 * (start + last)
-                    total[f * BLOCKS + block] += (
-                        rates.rate[f, hour - rates.first] * (last - start) * _known(rates.known, f, clock, age)
-                    )
+                    more = rates.rate[f, hour - rates.first] * (last - start) * _known(rates.known, f, clock, age)
+                    total[0, f * BLOCKS + block] += more
+                    total[part, f * BLOCKS + block] += more
             end = start
-        result[s] = total
+        for s in range(spans.size):
+            if spans[s] == length:
+                result[s] = total[parts[s]]
     return result
 
 
@@ -122,7 +141,7 @@ def _heard_by(rates: Rates, feed: int, moment: int, begin: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def least_exposure(rates: Rates, begin: int, end: int, spans: Ints) -> tuple[Floats, Floats]:
+def least_exposure(rates: Rates, begin: int, end: int, spans: Ints, parts: Ints) -> tuple[Floats, Floats]:
     """Lower bounds of `exposure` at every moment from `begin` to `end`: by feed and block, and by feed.
 
     Whatever the moment within an hour, the clock hours that lie wholly in every window of that hour are counted in
@@ -131,28 +150,32 @@ def least_exposure(rates: Rates, begin: int, end: int, spans: Ints) -> tuple[Flo
     feeds = rates.heard.size
     least = np.full((spans.size, feeds * BLOCKS), np.inf)
     least_of_feed = np.full((spans.size, feeds), np.inf)
-    total = np.empty(feeds * BLOCKS)
+    total = np.empty((PARTS, feeds * BLOCKS))
     until = np.empty(feeds, np.int64)
+    lengths = _lengths(spans)
     for now in range(begin // HOUR, (end - 1) // HOUR + 1):
-        total[:] = 0.0
+        total[...] = 0.0
         for f in range(feeds):
             until[f] = _heard_by(rates, f, now * HOUR, begin)
         hour = now - 1
-        for s in range(spans.size):
-            while hour * HOUR >= (now + 1) * HOUR - spans[s]:
+        for length in lengths:
+            while hour * HOUR >= (now + 1) * HOUR - length:
                 block, clock = rates.block[hour - rates.first], rates.clock[hour - rates.first]
+                part = rates.part[hour - rates.first]
                 for f in range(feeds):
                     if (hour + 1) * HOUR <= until[f]:
                         age = float(until[f] - (hour + 1) * HOUR)  # that of its last moment: an hour may be cut in two
-                        total[f * BLOCKS + block] += (
-                            rates.rate[f, hour - rates.first] * HOUR * _known(rates.known, f, clock, age)
-                        )
+                        more = rates.rate[f, hour - rates.first] * HOUR * _known(rates.known, f, clock, age)
+                        total[0, f * BLOCKS + block] += more
+                        total[part, f * BLOCKS + block] += more
                 hour -= 1
-            for f in range(feeds):
-                of_feed = 0.0
-                for b in range(BLOCKS):
-                    column = f * BLOCKS + b
-                    of_feed += total[column]
-                    least[s, column] = min(least[s, column], total[column] * ROUNDING)
-                least_of_feed[s, f] = min(least_of_feed[s, f], of_feed * ROUNDING)
+            for s in range(spans.size):
+                if spans[s] == length:
+                    for f in range(feeds):
+                        of_feed = 0.0
+                        for b in range(BLOCKS):
+                            column = f * BLOCKS + b
+                            of_feed += total[parts[s], column]
+                            least[s, column] = min(least[s, column], total[parts[s], column] * ROUNDING)
+                        least_of_feed[s, f] = min(least_of_feed[s, f], of_feed * ROUNDING)
     return least, least_of_feed

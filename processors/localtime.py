@@ -10,6 +10,7 @@ import numpy as np
 
 from processors.arrays import BLOCKS, Bytes, Ints, Small
 from processors.public_holidays import NO_HOLIDAYS, PublicHolidays
+from schemas.detection import WeekPart
 
 HOUR_S: Final = 3_600
 DAY_S: Final = 86_400
@@ -22,6 +23,7 @@ SUNDAY: Final = 6
 #: Nights last from evening to morning.
 EVENING: Final = 18
 MORNING: Final = 6
+NOON: Final = 12
 
 
 def block_of_hours() -> Bytes:
@@ -35,6 +37,17 @@ def block_of_hours() -> Bytes:
     return (2 * weekend + night).astype(np.uint8)
 
 
+def part_of_hours() -> Bytes:
+    """The WeekPart of each hour of the week, Monday 00 first."""
+    hours = np.arange(HOURS_A_WEEK)
+    clock = hours % HOURS_A_DAY
+    weekend = (hours >= 4 * HOURS_A_DAY + EVENING) & (hours < SUNDAY * HOURS_A_DAY + MORNING)
+    night = np.where(weekend, WeekPart.WEEKEND_NIGHTS, WeekPart.NIGHTS)
+    day = np.where(clock < NOON, WeekPart.MORNINGS, WeekPart.AFTERNOONS)
+    return np.where((clock >= EVENING) | (clock < MORNING), night, day).astype(np.uint8)
+
+
+PART_OF_HOUR: Final = part_of_hours()
 BLOCK_OF_HOUR: Final = block_of_hours()
 assert BLOCK_OF_HOUR.max() + 1 == BLOCKS
 
@@ -60,6 +73,11 @@ class Hours(NamedTuple):
     def block(self) -> Bytes:
         """Block of the week of each hour."""
         return BLOCK_OF_HOUR[self.of_week]
+
+    @property
+    def week_part(self) -> Bytes:
+        """WeekPart of each hour."""
+        return PART_OF_HOUR[self.of_week]
 
     @property
     def clock(self) -> Bytes:
@@ -139,6 +157,12 @@ class LocalHours:
         self._cover(int(hour.min()) // 24, int(hour.max()) // 24)
         east: Ints = self._offsets.ravel()[hour - self._first_day * 24].astype(np.int64)
         return east
+
+    def week_parts(self, moments: Ints) -> Bytes:
+        """WeekPart of each moment; there must be one."""
+        hour = moments // HOUR_S
+        first = int(hour.min())
+        return self.hours(first, int(hour.max())).week_part[hour - first]
 
     def midnight(self, day: int) -> int:
         """The moment at which a local day begins, also where the clock skips or repeats midnight."""

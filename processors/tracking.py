@@ -61,19 +61,19 @@ class Tracker:
         standing = [track for track in self.tracks if as_of - track.last_seen <= LINGER_S]
         current: dict[int, Track] = {}
         opened: list[Track] = []
-        ranked = sorted(detections, key=lambda d: (-d.score, d.radius_cells, d.span_s, d.ix, d.iy))
+        ranked = sorted(detections, key=lambda d: (-d.level, d.radius_cells, d.span_s, d.part, d.ix, d.iy))
         for detection in ranked:
-            if detection.score < floor:
+            if detection.level < floor:
                 continue
             same = [track for track in standing if overlap(detection, track.window)]
             free = [track for track in same if track.id not in current]
             if free:
                 track = free[0]
                 current[track.id] = replace(
-                    track, last_seen=as_of, window=detection, peak=max(track.peak, detection.score)
+                    track, last_seen=as_of, window=detection, peak=max(track.peak, detection.level)
                 )
-            elif not same and detection.score >= open_at:
-                opened.append(Track(self.next_id, as_of, as_of, detection, detection.score))
+            elif not same and detection.level >= open_at:
+                opened.append(Track(self.next_id, as_of, as_of, detection, detection.level))
                 self.next_id += 1
         self.tracks = [current.get(track.id, track) for track in standing] + opened
         return Step(opened, [current[track.id] for track in standing if track.id in current], ended)
@@ -94,13 +94,14 @@ class Seen(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def count_openings(seen: Seen, since: int, open_at: float, floor: float, linger_s: int) -> int:
-    """How many tracks `Tracker` would open at or after a moment, from these detections and thresholds."""
+def openings(seen: Seen, since: int, open_at: float, floor: float, linger_s: int) -> Ints:
+    """Places of the detections that open tracks of `Tracker` at or after a moment, with these thresholds."""
     room = 64
     track = np.empty((room, 5), np.int64)  # column, row, radius, span, last seen
     taken = np.zeros(room, np.uint8)
     n = 0
-    opened = 0
+    opened = np.empty(room, np.int64)
+    many = 0
     for look in range(seen.when.size):
         as_of = seen.when[look]
         kept = 0
@@ -140,5 +141,8 @@ def count_openings(seen: Seen, since: int, open_at: float, floor: float, linger_
             track[n, 3], track[n, 4] = seen.span[d], as_of
             n += 1
             if as_of >= since:
-                opened += 1
-    return opened
+                if many == opened.size:
+                    opened = np.concatenate((opened, np.empty_like(opened)))
+                opened[many] = d
+                many += 1
+    return opened[:many].copy()

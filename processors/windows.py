@@ -9,7 +9,7 @@ import numpy as np
 
 from processors.arrays import BLOCKS, KINDS, Bytes, Floats, Ints, Small
 from processors.baseline import Baseline
-from processors.board import EPOCH_END, LIVE, LONG_AGO, NOW, Bar, clear, grown, new_board
+from processors.board import CALENDAR, EPOCH_END, LIVE, LONG_AGO, NOW, Bar, clear, grown, new_board, with_calendar
 from processors.cells import ABSENT, CellIndex
 from processors.exposure import HOUR, Rates, exposure
 from processors.incidents import Incidents
@@ -22,17 +22,19 @@ from processors.kernels import (
     revise,
     survey,
 )
-from processors.live import Live
+from processors.live import INSERT, Live
 from processors.localtime import LocalHours
 from processors.masses import Masses
 from processors.records import Held
 from processors.runs import NEVER, Region, Steps, Terms, run_looks
 from processors.score import enough_for
-from schemas.detection import Detection, DetectionSettings
+from schemas.detection import Detection, DetectionSettings, Shape, WeekPart
 from schemas.located import LocatedArray
 
 # Hours of expectation worked out beyond those needed now, so that this happens once in a while only.
 AHEAD_HOURS = 14 * 24
+# Hours that the calendar reaches ahead when it is laid anew.
+CALENDAR_HOURS = 120 * 24
 # Counts up to which the least that is needed is worked out. A window that needs more is a candidate from here on.
 MOST_COUNTED = 1024
 # A record that goes can make two others begin an incident: one that it was near to, one that shared its reference.
@@ -41,13 +43,17 @@ INCIDENTS_A_CHANGE = 2
 
 def new_bar(settings: DetectionSettings, floor: float, scored: tuple[bool, ...], first: Ints) -> Bar:
     """What windows must reach. Its bounds are filled in by the first look. `first` is `Feeds.first`."""
-    spans = len(settings.spans_s)
-    part = floor / max(sum(scored), 1)
-    enough = enough_for(part * (1.0 - 1e-9), MOST_COUNTED) if math.isfinite(floor) else np.full(MOST_COUNTED, -1.0)
+    spans = len(settings.shapes)
+    enough = np.full((spans, MOST_COUNTED), -1.0)
+    if math.isfinite(floor):
+        kinds = max(sum(scored), 1)
+        of = {p: enough_for((floor + p) / kinds * (1.0 - 1e-9), MOST_COUNTED) for p in set(settings.penalties)}
+        enough = np.stack([of[penalty] for penalty in settings.penalties])
     return Bar(
         floor=float(floor),
         min_incidents=settings.min_incidents,
         scored=np.array(scored, np.uint8),
+        penalty=np.array(settings.penalties),
         enough=enough,
         least=np.zeros((spans, int(first[-1]) * BLOCKS)),
         least_of_feed=np.zeros((spans, int(first[-1]))),
@@ -92,8 +98,9 @@ class WindowCounts:
         self._settings = settings
         self._local = local
         self.cells = CellIndex(settings.radii_cells)
-        self._board = new_board(self.cells, settings.radii_cells, settings.spans_s, 0, 256)
-        self._exposed = np.zeros((len(settings.spans_s), 0))  # as of the last look
+        self._shapes, self._penalties = settings.shapes, settings.penalties
+        self._board = new_board(self.cells, settings.radii_cells, self._shapes, 0, 256)
+        self._exposed = np.zeros((len(self._shapes), 0))  # as of the last look
         self._baseline: Baseline | None = None
         self._masses: Masses | None = None
         self._rates: Rates | None = None
@@ -114,6 +121,10 @@ class WindowCounts:
         board.holders[cells] = holders
         order = np.argsort(found.occurred, kind="stable")
         n = order.size
+        if n:
+            self._cover(int(found.occurred[order[0]]), int(found.occurred[order[-1]]))
+            board = self._board
+            board.part[:n] = board.calendar[found.occurred[order] // HOUR - board.cursor[CALENDAR]]
         board.when[:n] = found.occurred[order]
         board.where[:n] = where[order]
         board.kind[:n] = found.kind[order]
@@ -122,6 +133,9 @@ class WindowCounts:
     def change(self, changes: Ints) -> None:
         """Records more (or fewer) in cells, and incidents that came or went: rows of `LiveRecords.change`."""
         self._room(INCIDENTS_A_CHANGE * changes.shape[0])
+        new = changes[changes[:, 0] == INSERT, 3]
+        if new.size:
+            self._cover(int(new.min()), int(new.max()))
         missing = revise(self._board, changes)
         if missing:
             raise RuntimeError(
@@ -137,7 +151,7 @@ class WindowCounts:
         self._board.cursor[EPOCH_END] = LONG_AGO
         if baseline is None:
             self._masses = None
-            self._exposed = np.zeros((len(self._settings.spans_s), 0))
+            self._exposed = np.zeros((len(self._shapes), 0))
             self._bar = new_bar(self._settings, math.inf, _NO_KINDS, _NO_FEEDS)
         else:
             if baseline is not self._baseline:
@@ -153,6 +167,7 @@ class WindowCounts:
 
     def look(self, as_of: int) -> list[Detection]:
         """Move to a moment and find what stands out: best first, none touching a better one."""
+        self._cover(as_of - self._settings.spans_s[-1], as_of)
         if as_of < self.as_of:
             raise ValueError(f"a look as of {as_of} after one as of {self.as_of}: time does not go back")
         if self._baseline is None:
@@ -184,6 +199,7 @@ class WindowCounts:
         """Do the looks of steps that `ahead` allows, with rows whose cells are known."""
         assert self._rates is not None
         self._room(INCIDENTS_A_CHANGE * steps.rows.size)
+        self._cover(int(steps.moments[0]) - self._settings.spans_s[-1], int(steps.moments[-1]))
         keys, table = self.cells.lookup
         region = Region(held, live, self._board, self._bar, self._rates, keys, table, self.cells.size)
         done = run_looks(region, steps, terms)
@@ -203,16 +219,18 @@ class WindowCounts:
         first = None if done.first == NEVER else done.first
         return Run(looks, done.stopped, done.outcome, done.weeks, done.removed, done.added, first)
 
-    def evaluate(self, ix: int, iy: int, radius_cells: int, span_s: int, as_of: int) -> Detection:
-        """Observed and expected in any window of the settings' radii and spans, now."""
+    def evaluate(
+        self, ix: int, iy: int, radius_cells: int, span_s: int, as_of: int, part: WeekPart = WeekPart.ANY
+    ) -> Detection:
+        """Observed and expected in any window of the settings' radii and shapes, now."""
         if as_of != self.as_of:
             raise ValueError(f"a window can be evaluated as of the last look, {self.as_of}, not as of {as_of}")
         radius = self._settings.radii_cells.index(radius_cells)
-        span = self._settings.spans_s.index(span_s)
+        shape = self._shapes.index(Shape(span_s, part))
         cell = self.cells.find(ix, iy)
         if cell == ABSENT:
             cell = int(self.ensure(np.array([ix], np.int32), np.array([iy], np.int32))[0])
-        window = (cell * len(self._settings.radii_cells) + radius) * len(self._settings.spans_s) + span
+        window = (cell * len(self._settings.radii_cells) + radius) * len(self._shapes) + shape
         windows = np.array([window])
         return self._detections(as_of, windows, *describe(self._board, self._bar, self._exposed, windows))[0]
 
@@ -220,13 +238,13 @@ class WindowCounts:
         """Expected incidents of the whole region in (as_of - span, as_of], by kind."""
         if self._baseline is None:
             return (0.0,) * KINDS
-        exposed = exposure(self.rates(as_of), as_of, np.array([span_s], np.int64))[0]
+        exposed = exposure(self.rates(as_of), as_of, np.array([span_s], np.int64), np.zeros(1, np.int64))[0]
         feeds = self._baseline.feeds
         by_feed = exposed.reshape(-1, BLOCKS).sum(axis=1) * feeds.part_of_all
         return tuple(float(by_feed[feeds.kind == k].sum()) for k in range(KINDS))
 
     def counts(self) -> dict[tuple[int, int], Ints]:
-        """Counts of every centre, [kind, radius, span], by cell; for tests and maps."""
+        """Counts of every centre, [kind, radius, shape], by cell; for tests and maps."""
         board = self._board
         return {
             (int(board.ix[c]), int(board.iy[c])): board.counts[c].swapaxes(1, 2).astype(np.int64)
@@ -237,8 +255,8 @@ class WindowCounts:
     def _detections(
         self, as_of: int, windows: Ints, observed: Ints, around: Ints, expected: Floats, scores: Floats
     ) -> list[Detection]:
-        spans, radii = self._settings.spans_s, self._settings.radii_cells
-        cells = windows // (len(radii) * len(spans))
+        shapes, radii = self._shapes, self._settings.radii_cells
+        cells = windows // (len(radii) * len(shapes))
         columns = zip(
             self.cells.ix[cells].tolist(),
             self.cells.iy[cells].tolist(),
@@ -253,14 +271,16 @@ class WindowCounts:
             Detection(
                 ix,
                 iy,
-                radii[window // len(spans) % len(radii)],
-                spans[window % len(spans)],
+                radii[window // len(shapes) % len(radii)],
+                shapes[window % len(shapes)].span_s,
                 as_of,
                 tuple(counts),
                 tuple(means),
                 sum(parts),
                 tuple(parts),
                 tuple(everywhere),
+                self._penalties[window % len(shapes)],
+                shapes[window % len(shapes)].part,
             )
             for ix, iy, window, counts, everywhere, means, parts in columns
         ]
@@ -278,6 +298,14 @@ class WindowCounts:
                 if self._board.cursor[EPOCH_END] != LONG_AGO:
                     survey(self._board, self._bar, known, self.cells.size)
         return index
+
+    def _cover(self, first: int, last: int) -> None:
+        """Have the calendar reach from one moment to another, and ahead."""
+        begin, size = int(self._board.cursor[CALENDAR]), self._board.calendar.size
+        if size > 1 and begin <= first // HOUR and last // HOUR < begin + size:
+            return
+        hours = self._local.hours(first // HOUR, last // HOUR + CALENDAR_HOURS)
+        self._board = with_calendar(self._board, hours)
 
     def _room_for(self, feeds: int) -> None:
         """Masses for so many feeds."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -38,6 +38,10 @@ class AlertReason(StrEnum):
     CLOSED = "closed"
 
 
+HoursName = Literal["any", "mornings", "afternoons", "nights", "weekend_nights"]
+HOURS_NAMES: Final[tuple[HoursName, ...]] = ("any", "mornings", "afternoons", "nights", "weekend_nights")
+"""By WeekPart."""
+
 #: Config of the plain dataclasses below: made by the thousand from our own numbers, validated only when read.
 _CLOSED = ConfigDict(extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
@@ -55,6 +59,9 @@ class Window:
     """From the centre to the far edge of the outermost cells, metres."""
     start: UtcTime
     end: UtcTime
+    hours: HoursName = "any"
+    """Only these hours of the span, by the clock of the region: mornings from 06:00 to 12:00, afternoons from 12:00 to
+    18:00, weekend nights from Friday 18:00 to Sunday 06:00, and all other nights."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from enum import IntEnum
 from typing import NamedTuple
 
 from pydantic import Field, model_validator
@@ -12,6 +14,30 @@ DAY_S = 86_400
 HOUR_S = 3_600
 
 
+class WeekPart(IntEnum):
+    """Hours of the week, by the clock of the region, that some windows are confined to; each hour is in one of them.
+
+    Evenings before and nights after a public holiday count as those of a Saturday.
+    """
+
+    ANY = 0
+    MORNINGS = 1
+    """06:00 to 12:00."""
+    AFTERNOONS = 2
+    """12:00 to 18:00."""
+    NIGHTS = 3
+    """18:00 to 06:00, Sunday evening to Friday morning."""
+    WEEKEND_NIGHTS = 4
+    """18:00 to 06:00, Friday evening to Sunday morning."""
+
+
+class Shape(NamedTuple):
+    """The times that a window holds: some hours of the last so many seconds."""
+
+    span_s: int
+    part: WeekPart
+
+
 class DetectionSettings(Contract):
     """Everything that the detector may be told; two detectors with equal settings and records agree."""
 
@@ -19,6 +45,12 @@ class DetectionSettings(Contract):
     """Radii of the windows, in cells, smallest first."""
     spans_s: tuple[int, ...] = tuple(hours * HOUR_S for hours in (6, 12, 24, 48, 72, 168, 336, 672))
     """Lengths of the windows in seconds, shortest first."""
+    part_spans_s: tuple[int, ...] = ()
+    """Lengths, of those above, of windows that hold one part of the week only; none unless asked for, as they cost."""
+    span_penalty: float = Field(default=0.75, ge=0, le=2)
+    """How far the bar is raised for windows shorter than a day: by this times the logarithm of a day by their span."""
+    part_penalty: float = Field(default=1.0, ge=0, le=10)
+    """How far it is raised for windows that hold one part of the week only."""
     min_incidents: int = Field(default=3, ge=2, le=100)
     """A window with fewer incidents, all kinds together, is never a detection."""
     baseline_days: int = Field(default=1095, ge=60, le=3650)
@@ -52,7 +84,28 @@ class DetectionSettings(Contract):
                 raise ValueError(f"{name} must increase")
         if self.radii_cells[0] < 0 or self.spans_s[0] < HOUR_S:
             raise ValueError("radii are at least 0 cells and spans at least an hour")
+        if list(self.part_spans_s) != sorted(set(self.part_spans_s) & set(self.spans_s)):
+            raise ValueError("part_spans_s must increase and be among spans_s")
         return self
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        """Which times windows hold. Those of any hour come last, the longest at the end."""
+        in_parts = [Shape(span, part) for part in WeekPart if part is not WeekPart.ANY for span in self.part_spans_s]
+        return (*in_parts, *(Shape(span, WeekPart.ANY) for span in self.spans_s))
+
+    @property
+    def penalties(self) -> tuple[float, ...]:
+        """What is taken off the score of a window of each shape before it is compared with others.
+
+        There are as many more short windows to be wrong in as they are shorter (Dümbgen and Spokoiny 2001; Walther and
+        Perry 2022): without a penalty more than half of the alarm budget goes to bursts that are over within a night.
+        """
+        return tuple(
+            self.span_penalty * max(math.log(DAY_S / shape.span_s), 0.0)
+            + (self.part_penalty if shape.part is not WeekPart.ANY else 0.0)
+            for shape in self.shapes
+        )
 
 
 class Detection(NamedTuple):
@@ -70,3 +123,12 @@ class Detection(NamedTuple):
     kind_scores: tuple[float, ...]
     around: tuple[int, ...] = (0, 0)
     """Incidents of the whole region in the same span."""
+    penalty: float = 0.0
+    """Of its shape."""
+    part: WeekPart = WeekPart.ANY
+    """The window holds only these hours of its span."""
+
+    @property
+    def level(self) -> float:
+        """What thresholds are about: the score less the penalty."""
+        return self.score - self.penalty

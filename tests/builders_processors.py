@@ -15,6 +15,7 @@ MONDAY = 1_641_168_000
 SMALL = DetectionSettings(
     radii_cells=(0, 1, 2),
     spans_s=(6 * HOUR_S, 24 * HOUR_S, 72 * HOUR_S),
+    part_spans_s=(72 * HOUR_S,),
     baseline_days=84,
     guard_days=2,
     min_history_days=28,

@@ -65,18 +65,33 @@ def incidents(rows: Iterable[Any], merge_s: int, reach_s: int) -> list[Incident]
     return sorted(found)
 
 
-def count(found: Iterable[Incident], kind: int, ix: int, iy: int, radius: int, span: int, as_of: int) -> int:
-    """Incidents of a kind in a window."""
+def count(
+    found: Iterable[Incident],
+    kind: int,
+    ix: int,
+    iy: int,
+    radius: int,
+    span: int,
+    as_of: int,
+    part: int = 0,
+    zone: ZoneInfo | None = None,
+) -> int:
+    """Incidents of a kind in a window, in a part of the week if one is given."""
     return sum(
         1
         for k, x, y, when in found
-        if k == kind and (x - ix) ** 2 + (y - iy) ** 2 <= radius**2 and as_of - span < when <= as_of
+        if k == kind
+        and (x - ix) ** 2 + (y - iy) ** 2 <= radius**2
+        and as_of - span < when <= as_of
+        and (part == 0 or (zone is not None and week_part(hour_of_week(when, zone)) == part))
     )
 
 
 def surprise(observed: int, expected: float) -> float:
     """c·ln(c/μ) - (c - μ) where c > μ, else 0."""
-    return observed * math.log(observed / expected) - (observed - expected) if observed > expected else 0.0
+    if observed <= expected:
+        return 0.0
+    return observed * math.log(observed / expected) - (observed - expected) if expected > 0 else math.inf
 
 
 def hour_of_week(moment: int, zone: ZoneInfo) -> int:
@@ -95,6 +110,14 @@ def block(hour: int) -> int:
     night = hour % 24 >= 18 or hour % 24 < 6
     weekend = hour >= 4 * 24 + 18 or hour < 6
     return 2 * weekend + night
+
+
+def week_part(hour: int) -> int:
+    """1 mornings, 2 afternoons, 3 nights, 4 nights that end on a Saturday or Sunday, of an hour of the week."""
+    if 6 <= hour % 24 < 18:
+        return 1 if hour % 24 < 12 else 2
+    morning_after = (hour + 6) // 24 % 7
+    return 4 if morning_after in (5, 6) else 3
 
 
 def rate(harmonics: Sequence[float], level: float, week: Sequence[float], moment: int, zone: ZoneInfo) -> float:
@@ -121,11 +144,12 @@ def exposure(
     spans: Sequence[int],
     zone: ZoneInfo,
     until: int | None = None,
+    part: int = 0,
 ) -> list[list[float]]:
     """Expected known incidents of the region by block, for spans from short to long, in pieces of clock hours.
 
     Within a piece all incidents are taken to be of its middle's age. Pieces end where a clock hour or a span does.
-    Nothing later than `until` is known, and ages are those at that moment.
+    Nothing later than `until` is known, and ages are those at that moment. Of a part of the week if one is given.
     """
     last = as_of if until is None else min(until, as_of)
     first = as_of - max(spans)
@@ -140,6 +164,8 @@ def exposure(
             if known_end > start:
                 age = last - (start + known_end) / 2
                 of_week = hour_of_week(hour, zone)
+                if part and week_part(of_week) != part:
+                    continue
                 total[block(of_week)] += rate_at(hour) * (known_end - start) * known_at(cdf[of_week % 24], age)
         result.append(total)
     return result
@@ -178,7 +204,7 @@ def touches(a: Any, b: Any) -> bool:
 def choose(windows: Iterable[Any]) -> list[Any]:
     """Best first; what touches a better one goes."""
     kept: list[Any] = []
-    for window in sorted(windows, key=lambda w: (-w.score, w.radius_cells, w.span_s, w.ix, w.iy)):
+    for window in sorted(windows, key=lambda w: (-w.level, w.radius_cells, w.span_s, w.part, w.ix, w.iy)):
         if not any(touches(window, better) for better in kept):
             kept.append(window)
     return kept

@@ -89,6 +89,7 @@ COMMANDS = list(commands(hotspot))
 
 def test_all_commands_are_there() -> None:
     assert {path[0] for path in COMMANDS if len(path) == 1} == {
+        "backtest",
         "baseline",
         "calibrate",
         "demo",

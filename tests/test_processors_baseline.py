@@ -19,7 +19,7 @@ from processors.masses import Masses
 from processors.public_holidays import PublicHolidays
 from processors.season import fit_season, week_profile
 from processors.shares import SHAPES, find_places, fit_shape, region_total, shrink_children, unpack, unseen
-from schemas.detection import DAY_S, HOUR_S, DetectionSettings
+from schemas.detection import DAY_S, HOUR_S, DetectionSettings, WeekPart
 from schemas.located import LocatedArray, pack_cell
 from tests import naive
 from tests.builders_processors import MONDAY, SMALL, history, located
@@ -147,7 +147,8 @@ def test_exposure_is_a_walk_over_the_hours_through_changes_of_the_clock(
     rates = fitted.rates(local.hours((as_of - 80 * HOUR_S) // HOUR_S, as_of // HOUR_S + 40), np.zeros(2, np.int64))
     rates.heard[:] = as_of, as_of - silent_s
     rates.lag_s[:] = 0, 7 * HOUR_S
-    got = exposure(rates, as_of, spans)
+    shapes = [(span, part) for part in WeekPart for span in spans.tolist()]
+    got = exposure(rates, as_of, *np.array(shapes).T.copy())
     for k in range(KINDS):
         season = fitted.seasons[k]
         assert season is not None
@@ -156,7 +157,12 @@ def test_exposure_is_a_walk_over_the_hours_through_changes_of_the_clock(
             return naive.rate(season.harmonics, season.level, season.week, hour, ZoneInfo(zone))
 
         until = as_of - silent_s if k == 1 and silent_s > 7 * HOUR_S else None
-        expected = naive.exposure(rate_at, fitted.feeds.known[k], as_of, spans.tolist(), ZoneInfo(zone), until)
+        feed = fitted.feeds.known[k]
+        expected = [
+            row
+            for part in WeekPart
+            for row in naive.exposure(rate_at, feed, as_of, spans.tolist(), ZoneInfo(zone), until, part)
+        ]
         np.testing.assert_allclose(got[:, 4 * k : 4 * k + 4], expected, rtol=1e-10, atol=1e-15)
 
 
@@ -174,10 +180,11 @@ def test_the_least_exposure_is_below_every_moment_of_its_hours(
     rates = rates._replace(lag_s=np.array([lag_s, 9 * HOUR_S]), quiet_s=np.full(2, 9 * HOUR_S))
     rates.heard[:] = begin - 2 * HOUR_S, begin - 7_000
     spans = np.array([HOUR_S, 6 * HOUR_S, 7 * HOUR_S + 100, 24 * HOUR_S, 72 * HOUR_S], np.int64)
-    least, of_feed = least_exposure(rates, begin, begin + ahead, spans)
+    spans, parts = np.array([(span, part) for part in (0, 1, 4) for span in spans.tolist()]).T.copy()
+    least, of_feed = least_exposure(rates, begin, begin + ahead, spans, parts)
     for moment in (begin, begin + ahead // 3, begin + ahead - 1):
         rates.heard[:] = np.maximum(rates.heard, moment - np.array([8, 3]) * HOUR_S)  # no feed falls silent
-        now = exposure(rates, moment, spans)
+        now = exposure(rates, moment, spans, parts)
         assert (now >= least).all()
         assert (now.reshape(spans.size, KINDS, 4).sum(axis=2) >= of_feed).all()
 

@@ -16,7 +16,7 @@ from processors.incidents import incidents
 from processors.localtime import LocalHours
 from processors.nullmodel import simulate_null
 from processors.tails import Tail, fit_tail, level_error
-from processors.tracking import LINGER_S, count_openings
+from processors.tracking import LINGER_S, openings
 from schemas.detection import DAY_S, HOUR_S, DetectionSettings
 from tests.builders_processors import MONDAY, history
 
@@ -67,7 +67,7 @@ def test_on_fresh_null_data_tracks_open_at_the_budget(baseline: Baseline) -> Non
         scene = NullScene(baseline, SETTINGS, LONDON, baseline.fitted_at, null)
         since, until = baseline.fitted_at + 14 * DAY_S, baseline.fitted_at + 54 * 7 * DAY_S
         seen = scene.run(made.floor, until)
-        opened += count_openings(seen, since, made.threshold, made.floor, LINGER_S)
+        opened += openings(seen, since, made.threshold, made.floor, LINGER_S).size
         days += (until - since) // DAY_S
     assert opened / days * 28 == pytest.approx(SETTINGS.budget_per_28d, rel=0.25)
 

@@ -16,7 +16,7 @@ from processors.masses import Masses
 from processors.runs import Steps
 from processors.tracking import Tracker
 from processors.warm import warm_up
-from schemas.detection import DAY_S, HOUR_S, Detection, DetectionSettings
+from schemas.detection import DAY_S, HOUR_S, Detection, DetectionSettings, WeekPart
 from schemas.located import LocatedArray, Status
 from tests import naive
 from tests.builders_processors import MONDAY, SMALL, history, located
@@ -70,22 +70,29 @@ def expected_windows(detector: Detector, as_of: int) -> list[Detection]:
         feeds, heard = baseline.feeds, int(detector._feeds.heard.of_feeds[k])
         assert (feeds.kind[k], feeds.source[k]) == (k, 0)
         until = as_of if as_of - heard <= feeds.lag_s[k] else heard
-        exposed.append(naive.exposure(rate_at, feeds.known[k], as_of, SMALL.spans_s, CHICAGO, until))
+        exposed.append(
+            {
+                part: naive.exposure(rate_at, feeds.known[k], as_of, SMALL.spans_s, CHICAGO, until, part)
+                for part in WeekPart
+            }
+        )
     masses = Masses(baseline, detector._windows.cells)
     reached = []
     for ix, iy in sorted({(int(row["ix"]), int(row["iy"])) for row in rows}):
         for radius in SMALL.radii_cells:
             cells = np.array([(ix + dx, iy + dy) for dx, dy in naive.disc(radius)], np.int64)
             share = masses.shares(cells[:, 0], cells[:, 1]).sum(axis=0)
-            for s, span in enumerate(SMALL.spans_s):
-                observed = tuple(naive.count(recent, k, ix, iy, radius, span, as_of) for k in (0, 1))
-                window = detector.evaluate(ix, iy, radius, span, as_of)
+            for (span, part), penalty in zip(SMALL.shapes, SMALL.penalties, strict=True):
+                observed = tuple(naive.count(recent, k, ix, iy, radius, span, as_of, part, CHICAGO) for k in (0, 1))
+                window = detector.evaluate(ix, iy, radius, span, as_of, part)
                 assert window.observed == observed
-                expected = [float(share[4 * k : 4 * k + 4] @ np.array(exposed[k][s])) for k in (0, 1)]
+                assert (window.span_s, window.part, window.penalty) == (span, part, penalty)
+                s = SMALL.spans_s.index(span)
+                expected = [float(share[4 * k : 4 * k + 4] @ np.array(exposed[k][part][s])) for k in (0, 1)]
                 assert window.expected == pytest.approx(expected, rel=1e-6)
                 scores = [naive.surprise(observed[k], expected[k]) for k in (0, 1)]
                 assert window.kind_scores == pytest.approx(scores, rel=1e-4, abs=1e-6)
-                if window.score >= calibration.floor and sum(observed) >= SMALL.min_incidents:
+                if window.level >= calibration.floor and sum(observed) >= SMALL.min_incidents:
                     reached.append(window)
     return naive.choose(reached)
 

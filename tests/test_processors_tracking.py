@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processors.tracking import LINGER_S, Seen, Tracker, count_openings, overlap
+from processors.tracking import LINGER_S, Seen, Tracker, openings, overlap
 from schemas.detection import Detection
 
 HOUR = 3_600
@@ -82,18 +82,17 @@ looks = st.lists(
 
 @given(looks, st.sampled_from([5.5, 7.0, 11.0]), st.integers(0, 200))
 @settings(max_examples=200, deadline=None)
-def test_the_fast_count_of_openings_is_the_trackers(history, open_at: float, since_hours: int) -> None:
+def test_the_fast_openings_are_the_trackers(history, open_at: float, since_hours: int) -> None:
     floor, since = 0.75 * open_at, since_hours * HOUR
-    tracker, opened, as_of = Tracker(), 0, 0
+    tracker, as_of = Tracker(), 0
+    opened: list[Detection] = []
     columns: list[tuple[int, int, int, int, float]] = []
     when, start = [], [0]
     for hours, found in history:
         as_of += hours * HOUR
         detections = [window(ix, as_of, score, iy=iy, radius=r, hours=span) for ix, iy, r, span, score in found]
         detections.sort(key=lambda d: (-d.score, d.radius_cells, d.span_s, d.ix, d.iy))
-        opened += len(tracker.step(detections, as_of, open_at, floor).opened) if as_of >= since else 0
-        if as_of < since:
-            tracker.step(detections, as_of, open_at, floor)
+        opened += [track.window for track in tracker.step(detections, as_of, open_at, floor).opened if as_of >= since]
         if detections:
             when.append(as_of)
             columns += [(d.ix, d.iy, d.radius_cells, d.span_s, d.score) for d in detections]
@@ -101,4 +100,6 @@ def test_the_fast_count_of_openings_is_the_trackers(history, open_at: float, sin
     ix, iy, radius, span = (np.array([c[n] for c in columns], np.int64) for n in range(4))
     score = np.array([c[4] for c in columns], float)
     seen = Seen(np.array(when, np.int64), np.array(start, np.int64), ix, iy, radius, span, score)
-    assert count_openings(seen, since, open_at, floor, LINGER_S) == opened
+    found = openings(seen, since, open_at, floor, LINGER_S).tolist()
+    assert [columns[n] for n in found] == [(d.ix, d.iy, d.radius_cells, d.span_s, d.score) for d in opened]
+    assert [when[np.searchsorted(start, n, side="right") - 1] for n in found] == [d.as_of for d in opened]

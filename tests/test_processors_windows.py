@@ -24,9 +24,11 @@ from schemas.detection import DAY_S, HOUR_S, DetectionSettings
 from tests import naive
 from tests.builders_processors import MONDAY, SMALL, history
 
-LONDON = LocalHours(ZoneInfo("Europe/London"))
+LONDON_ZONE = ZoneInfo("Europe/London")
+LONDON = LocalHours(LONDON_ZONE)
 SPANS = tuple(hours * HOUR_S for hours in (2, 5, 12))
-TIGHT = DetectionSettings(radii_cells=(0, 1, 3), spans_s=SPANS)
+TIGHT = DetectionSettings(radii_cells=(0, 1, 3), spans_s=SPANS, part_spans_s=SPANS[1:])
+SHAPES = len(SMALL.shapes)
 
 
 def change(windows: WindowCounts, what: int, incident: naive.Incident, records: int) -> None:
@@ -77,8 +79,8 @@ def test_counts_follow_incidents_that_come_and_go(steps) -> None:
     for (ix, iy), found in counts.items():
         for k in (0, 1):
             for r, radius in enumerate(TIGHT.radii_cells):
-                for s, span in enumerate(SPANS):
-                    assert found[k, r, s] == naive.count(there, k, ix, iy, radius, span, now)
+                for s, (span, part) in enumerate(TIGHT.shapes):
+                    assert found[k, r, s] == naive.count(there, k, ix, iy, radius, span, now, part, LONDON_ZONE)
     rebuilt = WindowCounts(TIGHT, LONDON)
     cells = Counter(incident[1:3] for incident in there)
     ix, iy = np.array(list(cells), np.int32).reshape(-1, 2).T
@@ -99,7 +101,7 @@ def test_a_window_holds_its_newest_moment_and_not_its_oldest(age_s: int) -> None
     windows.look(MONDAY - age_s)
     change(windows, INSERT, (1, 0, 0, MONDAY - age_s), 1)
     windows.look(MONDAY)
-    assert windows.counts()[0, 0][1, 0].tolist() == [int(age_s < span) for span in SPANS]
+    assert windows.counts()[0, 0][1, 0, -len(SPANS) :].tolist() == [int(age_s < span) for span in SPANS]
 
 
 def test_a_cell_that_appears_later_counts_what_was_there_before() -> None:
@@ -107,7 +109,7 @@ def test_a_cell_that_appears_later_counts_what_was_there_before() -> None:
     windows.look(MONDAY)
     change(windows, INSERT, (1, 0, 0, MONDAY - HOUR_S), 1)
     change(windows, INSERT, (1, 2, 1, MONDAY - DAY_S), 1)  # too long ago to be counted
-    assert windows.counts()[2, 1][1].tolist() == [[0, 0, 0], [0, 0, 0], [1, 1, 1]]
+    assert windows.counts()[2, 1][1, :, -len(SPANS) :].tolist() == [[0, 0, 0], [0, 0, 0], [1, 1, 1]]
 
 
 def test_removing_what_is_not_there_is_an_error() -> None:
@@ -136,22 +138,23 @@ def test_no_window_below_its_needed_count_can_reach_the_floor(fitted: Baseline, 
     sharp = 0
     for moment in [start, *moments.tolist()]:
         hours = LONDON.hours(moment // HOUR_S - 80, moment // HOUR_S)
-        exposed = exposure(fitted.rates(hours, np.full(2, moment)), moment, board.spans)
+        exposed = exposure(fitted.rates(hours, np.full(2, moment)), moment, board.spans, board.parts)
         for cell in range(0, windows.cells.size, 5):
             for k in (0, 1):
                 for r in range(3):
-                    for s in range(3):
+                    for s in range(SHAPES):
                         mu = float(board.mass[cell, r, 4 * k : 4 * k + 4] @ exposed[s, 4 * k : 4 * k + 4])
                         need = int(board.need[cell, k, s, r])
-                        assert naive.surprise(need - 1, mu) < floor / kinds
-                        sharp += naive.surprise(need + 1, mu) >= floor / kinds
+                        bar = (floor + SMALL.penalties[s]) / kinds
+                        assert naive.surprise(need - 1, mu) < bar
+                        sharp += naive.surprise(need + 1, mu) >= bar
     assert sharp > 0  # the bound is not empty
     listed = {int(code) for code in board.candidates[: board.cursor[LISTED]]}
     for cell in range(windows.cells.size):
         for r in range(3):
-            for s in range(3):
+            for s in range(SHAPES):
                 if (board.counts[cell, :, s, r] >= board.need[cell, :, s, r]).any():
-                    assert (cell * 3 + r) * 3 + s in listed
+                    assert (cell * 3 + r) * SHAPES + s in listed
 
 
 def test_enough_is_the_largest_expectation_that_still_does() -> None:
