@@ -16,8 +16,9 @@ from evaluation.lateness import MICRO, Lateness, delayed
 from evaluation.matching import Found, found
 from evaluation.methods import Method, level_of, opened
 from evaluation.monitored import Monitored
-from evaluation.planting import Hotspot, Planter, Sources, codes_of
+from evaluation.planting import Hotspot, Planter, Sources
 from evaluation.scan_daily import PermutationScan
+from processors.feeds import codes_of
 from processors.grid import Grid
 from processors.localtime import DAY_S, LocalHours
 from processors.tracking import Seen

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 
 from processors.arrays import Ints
+from processors.feeds import codes_of
 from processors.localtime import DAY_S, HOUR_S, LocalHours
 from schemas.located import Kind, LocatedArray, join
 from simulation.delays import ed_recorded, police_recorded
@@ -63,7 +64,7 @@ def _recorded(
 def _hold_back(rows: LocatedArray) -> None:
     """Silence the feeds in turn: the last week of each quarter, told at its end."""
     week_s = 7 * DAY_S
-    code = rows["kind"].astype(np.int64) << 16 | rows["source"]
+    code = codes_of(rows)
     feeds = np.unique(code)
     recorded_week = rows["recorded_us"] // (week_s * MICRO)
     turn = recorded_week // SILENT_EVERY_WEEKS

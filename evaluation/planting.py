@@ -8,11 +8,12 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from processors.arrays import Floats, Ints
+from processors.feeds import codes_of
 from processors.grid import Grid
 from processors.localtime import DAY_S, HOUR_S, HOURS_A_WEEK, LocalHours
 from schemas.base import ToldError
 from schemas.evaluation import Busyness, Growth, HotspotSpec, HoursOfWeek
-from schemas.located import LOCATED, LocatedArray, join, pack_cell, pick, record_hash
+from schemas.located import LOCATED, Gate, LocatedArray, Status, join, pack_cell, pick, record_hash
 
 #: Parts of the cells near which anything ever happened: below the first quiet, above the second busy.
 BUSY_PARTS: Final = (0.5, 0.85)
@@ -90,7 +91,8 @@ class Planter:
     def __init__(self, known: LocatedArray, since: int, until: int, sources: Sources, grid: Grid, local: LocalHours):
         """`known` are the records of before and of the period: the former tell where and when violence is usual, and
         all how late it becomes known."""
-        before = pick(known, known["occurred"] < since)
+        counting = (known["gate"] == Gate.NONE) & (known["status"] != Status.WITHDRAWN)  # others have no true place
+        before = pick(known, counting & (known["occurred"] < since))
         if not before.size:
             raise NoRoomError("There is no record before the period, so no usual places to plant hotspots in.")
         first = int(before["occurred"].min())
@@ -222,9 +224,3 @@ class Planter:
                 rows["recorded_us"][mine] = rng.choice(self._late[source], int(mine.sum()))
         rows["recorded_us"] += rows["occurred"] * MICRO
         return rows
-
-
-def codes_of(rows: LocatedArray) -> Ints:
-    """The source of each row as `Sources` has it."""
-    codes: Ints = rows["kind"].astype(np.int64) << 16 | rows["source"]
-    return codes

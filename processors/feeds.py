@@ -75,7 +75,7 @@ class Feeds(NamedTuple):
 
     @property
     def codes(self) -> Ints:
-        """[F] the numbers of the feeds, as `_codes` has them of rows."""
+        """[F] the numbers of the feeds, as `codes_of` has them of rows."""
         numbers: Ints = self.kind.astype(np.int64) << 16 | self.source
         return numbers
 
@@ -86,7 +86,7 @@ def fit_feeds(
     """Learn from records that count: parts from event times in (begin, end], lateness from all of the last year."""
     occurred = np.ascontiguousarray(rows["occurred"])
     taught = pick(rows, (occurred > max(begin, end - DELAY_DAYS * DAY_S)) & (occurred <= end))
-    code = _codes(rows)[(occurred > begin) & (occurred <= end)]
+    code = codes_of(rows)[(occurred > begin) & (occurred <= end)]
     rows = pick(rows, occurred > max(begin, at - DELAY_DAYS * DAY_S))
     codes = np.flatnonzero(np.bincount(code))
     kind, source = (codes >> 16).astype(np.uint8), (codes & 0xFFFF).astype(np.int32)
@@ -94,7 +94,7 @@ def fit_feeds(
     known = np.ones((codes.size, HOURS_A_DAY, ages))
     batches, quiet = np.zeros(codes.size, np.uint8), np.full(codes.size, NEVER_SILENT_S, np.int64)
     deliveries: list[Ints] = []
-    everyone = _codes(rows)
+    everyone = codes_of(rows)
     late = delays(rows, at, ages, local)
     prompt = (np.arange(ages) == 0).astype(float)  # where nothing else is known, all is known at once
     of_kind = []
@@ -113,7 +113,7 @@ def fit_feeds(
         else:
             deliveries.append(starts[:0])
             known[f] = known_by_age(late, mine, of_kind[kind[f]])
-    part = _parts(taught, _codes(taught), codes, places, end)
+    part = _parts(taught, codes_of(taught), codes, places, end)
     begins = np.cumsum([0, *(times.size for times in deliveries)])
     return Feeds(kind, source, part, part[-1], known, batches, quiet, np.concatenate([NO_TIMES, *deliveries]), begins)
 
@@ -121,7 +121,7 @@ def fit_feeds(
 def last_heard(rows: LocatedArray, feeds: Feeds) -> Ints:
     """[F] the latest record of each feed, s; 0 where there is none."""
     heard = np.zeros(feeds.kind.size, np.int64)
-    codes = _codes(rows)
+    codes = codes_of(rows)
     for f, code in enumerate(feeds.codes.tolist()):
         heard[f] = rows["recorded_us"][codes == code].max(initial=0) // 1_000_000
     return heard
@@ -265,7 +265,7 @@ class Heard:
         """Take in rows as they arrive. A record may have happened after it was recorded, where a clock is wrong."""
         recorded = rows["recorded_us"] // 1_000_000
         latest = np.where(rows["status"] == Status.WITHDRAWN, recorded, np.maximum(recorded, rows["occurred"]))
-        for code, when in zip(_codes(rows).tolist(), latest.tolist(), strict=True):
+        for code, when in zip(codes_of(rows).tolist(), latest.tolist(), strict=True):
             if when > self._latest.get(code, -NEVER_SILENT_S):
                 self._latest[code] = when
                 if code in self._places:
@@ -287,7 +287,7 @@ class Heard:
         self._latest = {int(code): when for code, when in state.items()}
 
 
-def _codes(rows: LocatedArray) -> Ints:
+def codes_of(rows: LocatedArray) -> Ints:
     """A number for the feed of each row: its kind, then its source."""
     codes: Ints = rows["kind"].astype(np.int64) << 16 | rows["source"]
     return codes

@@ -16,11 +16,12 @@ from cli.main import hotspot
 from evaluation.lateness import Lateness, delayed
 from evaluation.matching import found
 from evaluation.methods import Openings, as_seen, level_of, opened
-from evaluation.planting import Planter, Sources, codes_of
+from evaluation.planting import Planter, Sources
+from processors.feeds import codes_of
 from processors.grid import Grid
 from processors.localtime import DAY_S, HOUR_S, LocalHours
 from schemas.evaluation import Busyness, Growth, HotspotSpec, HoursOfWeek
-from schemas.located import Kind, LocatedArray
+from schemas.located import Gate, Kind, LocatedArray, Status
 from schemas.region import load_region
 from tests.builders_processors import MONDAY, located
 from tests.running import ROOT
@@ -111,6 +112,15 @@ def test_a_hotspot_may_be_told_where_and_when(planter: Planter) -> None:
     late = spec(start=datetime.fromtimestamp(UNTIL - DAY_S, UTC))
     with pytest.raises(ValueError, match="does not fit"):
         planter.runs([late], np.random.default_rng(2))
+
+
+def test_records_that_do_not_count_are_no_place_to_plant(rows: LocatedArray) -> None:
+    some = rows.copy()
+    some["gate"][::2], some["ix"][::2], some["iy"][::2] = Gate.NO_LOCATION, 0, 0
+    some["status"][1::4], some["ix"][1::4], some["iy"][1::4] = Status.WITHDRAWN, 0, 0
+    planter = Planter(some, SINCE, UNTIL, Sources(POLICE, ED), Grid(REGION), LOCAL)
+    spots = [spot for run in planter.runs([spec(repeats=40)], np.random.default_rng(1)) for spot in run]
+    assert all(abs(spot.x / 250 - CENTRE[0]) < 100 for spot in spots)
 
 
 def test_lateness_is_drawn_by_seed_and_a_silent_feed_tells_all_at_once(rows: LocatedArray) -> None:
