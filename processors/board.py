@@ -30,6 +30,12 @@ LONG_AGO = -(2**62)
 NEVER = 2**16 - 1
 """A count that is not needed."""
 
+# Expectations are put into bins by the leading bits of their single-precision form: five after the exponent, so that a
+# bin reaches 3 % up. They begin at 2^-40, with all that is less, and the last holds all beyond 2^12.
+BIN_SHIFT = 18
+FIRST_BIN = (127 - 40) << 5
+BINS = (40 + 12) << 5
+
 
 class Board(NamedTuple):
     """All state of the rolling counts. R radii, S spans, O offsets."""
@@ -43,9 +49,10 @@ class Board(NamedTuple):
     holders: Small
     """[cell] records that count in a cell; a cell without any is no centre of windows."""
     counts: Small
-    """[cell, kind, S, R] incidents in a window. An incident leaves one span of all radii: these lie side by side."""
+    """[cell, kind, R, S] incidents in a window. An incident enters most shapes of all radii from its distance on at
+    once: these lie side by side."""
     need: Halves
-    """[cell, kind, S, R] a count below which a kind cannot make its window a detection within the epoch."""
+    """[cell, kind, R, S] a count below which a kind cannot make its window a detection within the epoch."""
     listed: Bytes
     """[cell, R, S] whether a window is a candidate."""
     mass: Singles
@@ -80,12 +87,22 @@ class Bar(NamedTuple):
     """[S] what is taken off a score."""
     enough: Floats
     """[S, count] the largest expectation under which a count of one kind can still do its part to reach the floor."""
+    needed: Halves
+    """[S, bin] the least count that can do so, for the expectations of a bin (`bin_edges`)."""
     least: Floats
     """[S, feed and block] least exposure within the epoch."""
     least_of_feed: Floats
     """[S, feed] least exposure within the epoch, all blocks together."""
     first: Ints
     """Where the feeds of each kind begin; one more entry at the end."""
+
+
+def bin_edges() -> Floats:
+    """The least expectation of each bin."""
+    bits = np.arange(FIRST_BIN, FIRST_BIN + BINS, dtype=np.int32) << BIN_SHIFT
+    edges = bits.view(np.float32).astype(np.float64)
+    edges[0] = 0.0
+    return edges
 
 
 def new_board(cells: CellIndex, radii: tuple[int, ...], shapes: tuple[Shape, ...], feeds: int, live: int) -> Board:
@@ -97,8 +114,8 @@ def new_board(cells: CellIndex, radii: tuple[int, ...], shapes: tuple[Shape, ...
         neighbours=cells.neighbours,
         ring=cells.offsets.ring,
         holders=np.zeros(n, np.int32),
-        counts=np.zeros((n, KINDS, s, r), np.int32),
-        need=np.full((n, KINDS, s, r), NEVER, np.uint16),
+        counts=np.zeros((n, KINDS, r, s), np.int32),
+        need=np.full((n, KINDS, r, s), NEVER, np.uint16),
         listed=np.zeros((n, r, s), np.uint8),
         mass=np.zeros((n, r, feeds * BLOCKS), np.float32),
         candidates=np.zeros(n * r * s, np.int32),

@@ -18,9 +18,10 @@ from processors.arrays import Floats, Ints, Small
 from processors.baseline import Baseline
 from processors.board import Bar, Board, clear, new_board, with_calendar
 from processors.cells import CellIndex
+from processors.counting import insert
 from processors.dispersion import Dispersion, Variation
 from processors.exposure import HOUR, Rates
-from processors.kernels import EPOCH_HOURS, insert, look
+from processors.kernels import EPOCH_HOURS, look
 from processors.localtime import DAY_S, LocalHours
 from processors.masses import Masses
 from processors.nullmodel import NullIncidents, simulate_null

@@ -95,38 +95,81 @@ def _lengths(spans: Ints) -> Ints:
 
 
 @njit(cache=True, nogil=True)
+def _add_piece(rates: Rates, feed: int, start: int, end: int, until: int, total: Floats) -> None:
+    """Add what a feed, judged as of `until`, is expected to know of a piece of one clock hour."""
+    n = start // HOUR - rates.first
+    known = _known(rates.known, feed, rates.clock[n], until - 0.5 * (start + end))
+    total[rates.part[n] * BLOCKS + rates.block[n]] += rates.rate[feed, n] * (end - start) * known
+
+
+@njit(cache=True, nogil=True)
+def _add_hours(rates: Rates, feed: int, newest: int, oldest: int, age_s: float, total: Floats) -> None:
+    """Add what is expected to be known of whole clock hours, the newest of which has this age.
+
+    From one hour to the next the age grows by just an hour, so that its fraction is worked out once.
+    """
+    known, rate, clock, block, part = rates.known, rates.rate, rates.clock, rates.block, rates.part
+    below = int(age_s / HOUR)
+    fraction = age_s / HOUR - below
+    last = known.shape[2] - 1
+    for n in range(newest - rates.first, oldest - rates.first - 1, -1):
+        now = known[feed, clock[n], min(below, last)]
+        if below < last and fraction > 0.0:
+            now += (known[feed, clock[n], below + 1] - now) * fraction
+        total[part[n] * BLOCKS + block[n]] += rate[feed, n] * HOUR * now
+        below += 1
+
+
+@njit(cache=True, nogil=True)
 def exposure(rates: Rates, as_of: int, spans: Ints, parts: Ints) -> Floats:
     """Expected known incidents of the region in the part of (as_of - span, as_of]: [shape, feed and block].
 
     `spans` and `parts` are those of the shapes of windows; part 0 is all hours.
     """
     feeds = rates.heard.size
-    total = np.zeros((PARTS, feeds * BLOCKS))
-    result = np.empty((spans.size, feeds * BLOCKS))
+    result = np.zeros((spans.size, feeds * BLOCKS))
+    total = np.empty(PARTS * BLOCKS)
     lengths = _lengths(spans)
-    until = np.empty(feeds, np.int64)
     for f in range(feeds):
-        until[f] = known_until(rates, f, as_of)
-    end = as_of
-    for length in lengths:
-        limit = as_of - length
-        while end > limit:
-            hour = (end - 1) // HOUR
-            start = max(hour * HOUR, limit)
-            block, clock = rates.block[hour - rates.first], rates.clock[hour - rates.first]
-            part = rates.part[hour - rates.first]
-            for f in range(feeds):
-                last = min(end, until[f])
-                if last > start:
-                    age = until[f] - 0.5 * (start + last)
-                    more = rates.rate[f, hour - rates.first] * (last - start) * _known(rates.known, f, clock, age)
-                    total[0, f * BLOCKS + block] += more
-                    total[part, f * BLOCKS + block] += more
-            end = start
-        for s in range(spans.size):
-            if spans[s] == length:
-                result[s] = total[parts[s]]
+        until = known_until(rates, f, as_of)
+        total[:] = 0.0
+        end = min(as_of, until)
+        for length in lengths:
+            limit = as_of - length
+            if end > limit:
+                end = _add_down_to(rates, f, limit, end, until, total)
+            _share_out(total, length, spans, parts, result[:, f * BLOCKS : (f + 1) * BLOCKS])
     return result
+
+
+@njit(cache=True, nogil=True)
+def _add_down_to(rates: Rates, feed: int, limit: int, end: int, until: int, total: Floats) -> int:
+    """Add what is expected to be known of (limit, end]; returns the new end, which is `limit`."""
+    start = max((end - 1) // HOUR * HOUR, limit)
+    if end - start < HOUR:
+        _add_piece(rates, feed, start, end, until, total)
+        end = start
+    if end - limit >= HOUR:  # at a full hour now
+        newest, oldest = end // HOUR - 1, -(-limit // HOUR)
+        _add_hours(rates, feed, newest, oldest, until - end + 0.5 * HOUR, total)
+        end = oldest * HOUR
+    if end > limit:
+        _add_piece(rates, feed, limit, end, until, total)
+    return limit
+
+
+@njit(cache=True, nogil=True)
+def _share_out(total: Floats, length: int, spans: Ints, parts: Ints, result: Floats) -> None:
+    """Write what has been added up into the shapes of one length: [shape, block]."""
+    for s in range(spans.size):
+        if spans[s] == length:
+            for b in range(BLOCKS):
+                if parts[s] > 0:
+                    result[s, b] = total[parts[s] * BLOCKS + b]
+                else:
+                    result[s, b] = 0.0
+                    for part in range(1, PARTS):
+                        result[s, b] += total[part * BLOCKS + b]
 
 
 @njit(cache=True, nogil=True)
@@ -150,32 +193,25 @@ def least_exposure(rates: Rates, begin: int, end: int, spans: Ints, parts: Ints)
     feeds = rates.heard.size
     least = np.full((spans.size, feeds * BLOCKS), np.inf)
     least_of_feed = np.full((spans.size, feeds), np.inf)
-    total = np.empty((PARTS, feeds * BLOCKS))
-    until = np.empty(feeds, np.int64)
+    total = np.empty(PARTS * BLOCKS)
+    shown = np.empty((spans.size, BLOCKS))
     lengths = _lengths(spans)
     for now in range(begin // HOUR, (end - 1) // HOUR + 1):
-        total[...] = 0.0
         for f in range(feeds):
-            until[f] = _heard_by(rates, f, now * HOUR, begin)
-        hour = now - 1
-        for length in lengths:
-            while hour * HOUR >= (now + 1) * HOUR - length:
-                block, clock = rates.block[hour - rates.first], rates.clock[hour - rates.first]
-                part = rates.part[hour - rates.first]
-                for f in range(feeds):
-                    if (hour + 1) * HOUR <= until[f]:
-                        age = float(until[f] - (hour + 1) * HOUR)  # that of its last moment: an hour may be cut in two
-                        more = rates.rate[f, hour - rates.first] * HOUR * _known(rates.known, f, clock, age)
-                        total[0, f * BLOCKS + block] += more
-                        total[part, f * BLOCKS + block] += more
-                hour -= 1
+            until = _heard_by(rates, f, now * HOUR, begin)
+            total[:] = 0.0
+            newest = min(now, until // HOUR) - 1
+            for length in lengths:
+                oldest = -(-((now + 1) * HOUR - length) // HOUR)
+                if oldest <= newest:
+                    # The age of the last moment of each hour: it may be cut in two.
+                    _add_hours(rates, f, newest, oldest, float(until - (newest + 1) * HOUR), total)
+                    newest = oldest - 1
+                _share_out(total, length, spans, parts, shown)
             for s in range(spans.size):
-                if spans[s] == length:
-                    for f in range(feeds):
-                        of_feed = 0.0
-                        for b in range(BLOCKS):
-                            column = f * BLOCKS + b
-                            of_feed += total[parts[s], column]
-                            least[s, column] = min(least[s, column], total[parts[s], column] * ROUNDING)
-                        least_of_feed[s, f] = min(least_of_feed[s, f], of_feed * ROUNDING)
+                of_feed = 0.0
+                for b in range(BLOCKS):
+                    of_feed += shown[s, b]
+                    least[s, f * BLOCKS + b] = min(least[s, f * BLOCKS + b], shown[s, b] * ROUNDING)
+                least_of_feed[s, f] = min(least_of_feed[s, f], of_feed * ROUNDING)
     return least, least_of_feed

@@ -1,4 +1,4 @@
-"""Numba kernels over a board: rolling counts, scores, candidates, and the choice among windows that overlap."""
+"""Numba kernels over a board of counts: scores, candidates, and the choice among windows that overlap."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 from numba import njit
 
 from processors.arrays import BLOCKS, KINDS, Bytes, Floats, Ints, Singles, Small
-from processors.board import CALENDAR, ENTERED, EPOCH_END, LEFT, LISTED, LIVE, NEVER, NOW, Bar, Board
+from processors.board import BIN_SHIFT, BINS, ENTERED, EPOCH_END, FIRST_BIN, LEFT, LISTED, NEVER, Bar, Board
+from processors.counting import advance, list_window
 from processors.exposure import HOUR, ROUNDING, Rates, exposure, least_exposure, note_silence
-from processors.live import HOLD, REMOVE
 from processors.score import discs_touch, expected_in, surprise
 
 # How long one set of bounds is used. A full pass is dear, and beyond a week bounds hardly become looser.
@@ -19,6 +19,9 @@ EPOCH_HOURS = 336
 LOOKED_UP = 64
 # Candidates from which on that pays.
 WORTH_LOOKING_UP = 256
+# Covers the rounding of a sum in single precision.
+ROUNDING_SINGLE = 1.0 - 1e-6
+assert BLOCKS == 4  # `_add_least` spells them out
 
 
 @njit(cache=True, nogil=True)
@@ -30,44 +33,49 @@ def survey(board: Board, bar: Bar, from_cell: int, to_cell: int) -> None:
     block is tight for long spans; short ones lie in one block now and in another later, and there the least of the
     disc's blocks with the least of all blocks together says more.
     """
-    counts, need, mass, least, enough = board.counts, board.need, board.mass, bar.least, bar.enough
-    spans, radii = need.shape[2], need.shape[3]
-    kinds = 0
-    for k in range(KINDS):
-        kinds += bar.scored[k]
-    lowest = bar.min_incidents if kinds == 1 else 1
+    radii, shapes = board.radii.size, board.spans.size
+    counts, need = board.counts.reshape(board.counts.size), board.need.reshape(board.need.size)
+    needed = bar.needed.reshape(bar.needed.size)
+    step = np.arange(radii * shapes) % shapes * bar.needed.shape[1]
+    low = np.empty(radii * shapes, np.float32)
+    bits = low.view(np.int32)
+    least, least_of_feed = bar.least.T.copy(), bar.least_of_feed.T.copy()
     for cell in range(from_cell, to_cell):
         for k in range(KINDS):
             if bar.scored[k] == 0:
-                need[cell, k] = NEVER
+                board.need[cell, k] = NEVER
                 continue
-            for r in range(radii):
-                count = lowest
-                for s in range(spans):
-                    low = 0.0
-                    for f in range(bar.first[k], bar.first[k + 1]):
-                        smallest, by_block = math.inf, 0.0
-                        for b in range(f * BLOCKS, (f + 1) * BLOCKS):
-                            smallest = min(smallest, mass[cell, r, b])
-                            by_block += mass[cell, r, b] * least[s, b]
-                        low += max(by_block, smallest * bar.least_of_feed[s, f])
-                    # Expectations grow with the span, but what they must be below may grow too.
-                    while count > lowest and enough[s, count - 1] >= low:
-                        count -= 1
-                    while count < enough.shape[1] - 1 and enough[s, count] < low:
-                        count += 1
-                    need[cell, k, s, r] = count
-                    if counts[cell, k, s, r] >= count:
-                        _list(board, cell, r, s)
+            low[:] = 0.0
+            for f in range(bar.first[k], bar.first[k + 1]):
+                _add_least(board.mass, least, least_of_feed, cell, f, shapes, low)
+            start = np.uint64((cell * KINDS + k) * low.size)
+            reached = 0
+            for w in range(np.uint64(0), np.uint64(low.size)):
+                place = min(max((bits[w] >> BIN_SHIFT) - FIRST_BIN, 0), BINS - 1)
+                count = needed[np.uint64(step[w] + place)]
+                need[start + w] = count
+                reached += counts[start + w] >= count
+            if reached:
+                for w in range(low.size):
+                    if counts[start + np.uint64(w)] >= need[start + np.uint64(w)]:
+                        list_window(board, cell, w // shapes, w % shapes)
 
 
 @njit(cache=True, nogil=True)
-def _list(board: Board, cell: int, radius: int, span: int) -> None:
-    """Make a window a candidate."""
-    if board.listed[cell, radius, span] == 0:
-        board.listed[cell, radius, span] = 1
-        board.candidates[board.cursor[LISTED]] = (cell * board.radii.size + radius) * board.spans.size + span
-        board.cursor[LISTED] += 1
+def _add_least(
+    mass: Singles, least: Floats, least_of_feed: Floats, cell: int, feed: int, shapes: int, low: Singles
+) -> None:
+    """Add the least that a feed is expected to bring into each window about a cell: [radius and shape].
+
+    `least` is [feed and block, shape] here, `least_of_feed` [feed, shape].
+    """
+    first = feed * BLOCKS
+    for r in range(mass.shape[1]):
+        a, b, c, d = mass[cell, r, first], mass[cell, r, first + 1], mass[cell, r, first + 2], mass[cell, r, first + 3]
+        smallest = min(min(a, b), min(c, d))
+        for s in range(shapes):
+            by_block = a * least[first, s] + b * least[first + 1, s] + c * least[first + 2, s] + d * least[first + 3, s]
+            low[r * shapes + s] += max(by_block, smallest * least_of_feed[feed, s]) * ROUNDING_SINGLE
 
 
 @njit(cache=True, nogil=True)
@@ -76,204 +84,6 @@ def _survey_all(board: Board, bar: Bar, cells: int) -> None:
     board.listed[:] = 0
     board.cursor[LISTED] = 0
     survey(board, bar, 0, cells)
-
-
-@njit(cache=True, nogil=True)
-def _leave(board: Board, cell: int, kind: int, from_shape: int, to_shape: int) -> None:
-    """Count an incident no more in the windows of some shapes that hold its cell."""
-    counts, neighbours, ring = board.counts, board.neighbours, board.ring
-    for o in range(ring.size):
-        centre = neighbours[cell, o]
-        if centre >= 0:
-            for s in range(from_shape, to_shape):
-                for r in range(ring[o], counts.shape[3]):
-                    counts[centre, kind, s, r] -= 1
-
-
-@njit(cache=True, nogil=True)
-def _enter(board: Board, cell: int, kind: int, from_shape: int, to_shape: int) -> None:
-    """Count an incident in the windows of some shapes, and list those that now have what they need."""
-    counts, need, neighbours, ring = board.counts, board.need, board.neighbours, board.ring
-    for o in range(ring.size):
-        centre = neighbours[cell, o]
-        if centre >= 0:
-            for s in range(from_shape, to_shape):
-                for r in range(ring[o], counts.shape[3]):
-                    counts[centre, kind, s, r] += 1
-                    if counts[centre, kind, s, r] >= need[centre, kind, s, r]:
-                        _list(board, centre, r, s)
-
-
-@njit(cache=True, nogil=True)
-def _holding(board: Board, when: int, part: int) -> tuple[int, int]:
-    """The shapes of one part of the week that hold a moment as of now: from the first to before the second.
-
-    Shapes of a part stand together, longer spans later.
-    """
-    to_shape = board.parts.size
-    while to_shape > 0 and board.parts[to_shape - 1] != part:
-        to_shape -= 1
-    from_shape = to_shape
-    oldest = board.cursor[NOW] - when
-    while from_shape > 0 and board.parts[from_shape - 1] == part and board.spans[from_shape - 1] > oldest:
-        from_shape -= 1
-    return from_shape, to_shape
-
-
-@njit(cache=True, nogil=True)
-def _enter_all(board: Board, cell: int, kind: int, when: int, part: int) -> None:
-    """Count an incident in all windows that hold it."""
-    of_any, of_part = _holding(board, when, 0), _holding(board, when, part)
-    _enter(board, cell, kind, of_any[0], of_any[1])
-    _enter(board, cell, kind, of_part[0], of_part[1])
-
-
-@njit(cache=True, nogil=True)
-def part_of(board: Board, when: int) -> int:
-    """The part of the week of a moment. One beyond the calendar, in a far future, counts as its last hour."""
-    hour = when // HOUR - board.cursor[CALENDAR]
-    return int(board.calendar[max(min(hour, board.calendar.size - 1), 0)])
-
-
-@njit(cache=True, nogil=True)
-def _past(board: Board, when: int) -> bool:
-    """Whether a moment has left even the longest span."""
-    return bool(when <= board.cursor[NOW] - board.spans[-1])
-
-
-@njit(cache=True, nogil=True)
-def populate(board: Board, from_cell: int, to_cell: int) -> None:
-    """Count, for cells that have just joined the index, the incidents that were there before them."""
-    for n in range(board.cursor[ENTERED]):
-        of_any, of_part = _holding(board, board.when[n], 0), _holding(board, board.when[n], board.part[n])
-        column, row = board.ix[board.where[n]], board.iy[board.where[n]]
-        for cell in range(from_cell, to_cell):
-            dx, dy = np.int64(board.ix[cell] - column), np.int64(board.iy[cell] - row)
-            for r in range(board.radii.size):
-                if dx * dx + dy * dy <= board.radii[r] * board.radii[r]:
-                    for s in range(of_any[0], of_any[1]):
-                        board.counts[cell, board.kind[n], s, r] += 1
-                    for s in range(of_part[0], of_part[1]):
-                        board.counts[cell, board.kind[n], s, r] += 1
-
-
-@njit(cache=True, nogil=True)
-def advance(board: Board, as_of: int) -> None:
-    """Move the end of all windows to `as_of`: incidents leave spans, and those that have now happened enter."""
-    board.cursor[NOW] = as_of
-    live = board.cursor[LIVE]
-    entered = board.cursor[ENTERED]
-    for s in range(board.spans.size):
-        n = board.cursor[LEFT + s]
-        part = board.parts[s]
-        while n < live and board.when[n] <= as_of - board.spans[s]:
-            if n < entered and (part == 0 or part == board.part[n]):
-                _leave(board, board.where[n], board.kind[n], s, s + 1)
-            n += 1
-        board.cursor[LEFT + s] = n
-    while entered < live and board.when[entered] <= as_of:
-        _enter_all(board, board.where[entered], board.kind[entered], board.when[entered], board.part[entered])
-        entered += 1
-    board.cursor[ENTERED] = entered
-    _forget(board)
-
-
-@njit(cache=True, nogil=True)
-def _forget(board: Board) -> None:
-    """Drop incidents that have left the longest span, once they are many."""
-    dead = board.cursor[LEFT + board.spans.size - 1]
-    live = board.cursor[LIVE]
-    if dead < 256 or 2 * dead < live:
-        return
-    for n in range(live - dead):
-        board.when[n] = board.when[n + dead]
-        board.where[n] = board.where[n + dead]
-        board.kind[n] = board.kind[n + dead]
-        board.part[n] = board.part[n + dead]
-    board.cursor[LIVE] = live - dead
-    board.cursor[ENTERED] -= dead
-    for s in range(board.spans.size):
-        board.cursor[LEFT + s] -= dead
-
-
-@njit(cache=True, nogil=True)
-def _after(board: Board, when: int) -> int:
-    """Place of the first live incident later than a moment."""
-    low, high = 0, board.cursor[LIVE]
-    while low < high:
-        middle = (low + high) // 2
-        if board.when[middle] <= when:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-@njit(cache=True, nogil=True)
-def insert(board: Board, when: int, cell: int, kind: int) -> None:
-    """Take in a live incident, also a late one or one that has yet to happen."""
-    if _past(board, when):
-        return
-    part = part_of(board, when)
-    place = _after(board, when)
-    for n in range(board.cursor[LIVE], place, -1):
-        board.when[n] = board.when[n - 1]
-        board.where[n] = board.where[n - 1]
-        board.kind[n] = board.kind[n - 1]
-        board.part[n] = board.part[n - 1]
-    board.when[place] = when
-    board.where[place] = cell
-    board.kind[place] = kind
-    board.part[place] = part
-    board.cursor[LIVE] += 1
-    if when <= board.cursor[NOW]:
-        board.cursor[ENTERED] += 1
-        for s in range(board.spans.size):
-            board.cursor[LEFT + s] += when <= board.cursor[NOW] - board.spans[s]
-        _enter_all(board, cell, kind, when, part)
-
-
-@njit(cache=True, nogil=True)
-def remove(board: Board, when: int, cell: int, kind: int) -> bool:
-    """Take out a live incident; False where there is none such. One past the longest span is gone already."""
-    if _past(board, when):
-        return True
-    place = _after(board, when) - 1
-    while place >= 0 and board.when[place] == when and (board.where[place] != cell or board.kind[place] != kind):
-        place -= 1
-    if place < 0 or board.when[place] != when:
-        return False
-    part = board.part[place]
-    board.cursor[LIVE] -= 1
-    for n in range(place, board.cursor[LIVE]):
-        board.when[n] = board.when[n + 1]
-        board.where[n] = board.where[n + 1]
-        board.kind[n] = board.kind[n + 1]
-        board.part[n] = board.part[n + 1]
-    if when <= board.cursor[NOW]:
-        board.cursor[ENTERED] -= 1
-        for s in range(board.spans.size):
-            board.cursor[LEFT + s] -= when <= board.cursor[NOW] - board.spans[s]
-        of_any, of_part = _holding(board, when, 0), _holding(board, when, part)
-        _leave(board, cell, kind, of_any[0], of_any[1])
-        _leave(board, cell, kind, of_part[0], of_part[1])
-    return True
-
-
-@njit(cache=True, nogil=True)
-def revise(board: Board, changes: Ints) -> int:
-    """Apply changes, one a row as in live.py; returns how many incidents were to be removed that are not there."""
-    missing = 0
-    for n in range(changes.shape[0]):
-        cell, kind, value = changes[n, 1], changes[n, 2], changes[n, 3]
-        if changes[n, 0] == HOLD:
-            board.holders[cell] += value
-        elif changes[n, 0] == REMOVE:
-            if not remove(board, value, cell, kind):
-                missing += 1
-        else:
-            insert(board, value, cell, kind)
-    return missing
 
 
 @njit(cache=True, nogil=True)
@@ -292,7 +102,7 @@ def _score(
     score = 0.0
     for k in range(KINDS):
         if scored[k]:
-            count = counts[cell, k, span, radius]
+            count = counts[cell, k, radius, span]
             total += count
             if count > 0:
                 score += surprise(float(count), expected_in(mass, exposed, first, window, k))
@@ -365,7 +175,7 @@ def detect(board: Board, bar: Bar, exposed: Floats) -> tuple[Ints, Floats]:
         cell, r, s = code // (radii.size * spans), (code // spans) % radii.size, code % spans
         needed = hopeful = False
         for k in range(KINDS):
-            count, least = counts[cell, k, s, r], need[cell, k, s, r]
+            count, least = counts[cell, k, r, s], need[cell, k, r, s]
             needed |= count >= least
             hopeful |= count >= (now[s, least] if many and least < LOOKED_UP else least)
         if not needed:  # incidents left it; it is listed again when others enter
@@ -439,7 +249,7 @@ def describe(board: Board, bar: Bar, exposed: Floats, window: Ints) -> tuple[Int
                 around[n, board.kind[i]] += 1
         for k in range(KINDS):
             expected[n, k] = expected_in(board.mass, exposed, bar.first, (cell, r, s), k)
-            count = board.counts[cell, k, s, r]
+            count = board.counts[cell, k, r, s]
             observed[n, k] = count
             if bar.scored[k] and count > 0:
                 scores[n, k] = surprise(float(count), expected[n, k])

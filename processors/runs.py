@@ -9,8 +9,9 @@ from numba import njit
 
 from processors.arrays import KINDS, Bytes, Floats, Ints, Keys, Small
 from processors.board import Bar, Board
+from processors.counting import revise
 from processors.exposure import Rates, hear
-from processors.kernels import describe, look, revise
+from processors.kernels import describe, look
 from processors.live import Live, change_live
 from processors.lookup import cell_key, slot_of
 from processors.records import Held, apply_rows

@@ -9,19 +9,24 @@ import numpy as np
 
 from processors.arrays import BLOCKS, KINDS, Bytes, Floats, Ints, Small
 from processors.baseline import Baseline
-from processors.board import CALENDAR, EPOCH_END, LIVE, LONG_AGO, NOW, Bar, clear, grown, new_board, with_calendar
+from processors.board import (
+    CALENDAR,
+    EPOCH_END,
+    LIVE,
+    LONG_AGO,
+    NOW,
+    Bar,
+    bin_edges,
+    clear,
+    grown,
+    new_board,
+    with_calendar,
+)
 from processors.cells import ABSENT, CellIndex
+from processors.counting import advance, populate, revise
 from processors.exposure import HOUR, Rates, exposure
 from processors.incidents import Incidents
-from processors.kernels import (
-    EPOCH_HOURS,
-    advance,
-    describe,
-    look,
-    populate,
-    revise,
-    survey,
-)
+from processors.kernels import EPOCH_HOURS, describe, look, survey
 from processors.live import INSERT, Live
 from processors.localtime import LocalHours
 from processors.masses import Masses
@@ -45,16 +50,20 @@ def new_bar(settings: DetectionSettings, floor: float, scored: tuple[bool, ...],
     """What windows must reach. Its bounds are filled in by the first look. `first` is `Feeds.first`."""
     spans = len(settings.shapes)
     enough = np.full((spans, MOST_COUNTED), -1.0)
+    kinds = max(sum(scored), 1)
     if math.isfinite(floor):
-        kinds = max(sum(scored), 1)
         of = {p: enough_for((floor + p) / kinds * (1.0 - 1e-9), MOST_COUNTED) for p in set(settings.penalties)}
         enough = np.stack([of[penalty] for penalty in settings.penalties])
+    # One kind alone must bring all that a detection needs.
+    lowest = settings.min_incidents if kinds == 1 else 1
+    needed = [np.clip(np.searchsorted(row, bin_edges()), lowest, MOST_COUNTED - 1) for row in enough]
     return Bar(
         floor=float(floor),
         min_incidents=settings.min_incidents,
         scored=np.array(scored, np.uint8),
         penalty=np.array(settings.penalties),
         enough=enough,
+        needed=np.stack(needed).astype(np.uint16),
         least=np.zeros((spans, int(first[-1]) * BLOCKS)),
         least_of_feed=np.zeros((spans, int(first[-1]))),
         first=first,
@@ -247,7 +256,7 @@ class WindowCounts:
         """Counts of every centre, [kind, radius, shape], by cell; for tests and maps."""
         board = self._board
         return {
-            (int(board.ix[c]), int(board.iy[c])): board.counts[c].swapaxes(1, 2).astype(np.int64)
+            (int(board.ix[c]), int(board.iy[c])): board.counts[c].astype(np.int64)
             for c in range(self.cells.size)
             if board.holders[c] > 0
         }

@@ -144,7 +144,7 @@ def test_no_window_below_its_needed_count_can_reach_the_floor(fitted: Baseline, 
                 for r in range(3):
                     for s in range(SHAPES):
                         mu = float(board.mass[cell, r, 4 * k : 4 * k + 4] @ exposed[s, 4 * k : 4 * k + 4])
-                        need = int(board.need[cell, k, s, r])
+                        need = int(board.need[cell, k, r, s])
                         bar = (floor + SMALL.penalties[s]) / kinds
                         assert naive.surprise(need - 1, mu) < bar
                         sharp += naive.surprise(need + 1, mu) >= bar
@@ -153,7 +153,7 @@ def test_no_window_below_its_needed_count_can_reach_the_floor(fitted: Baseline, 
     for cell in range(windows.cells.size):
         for r in range(3):
             for s in range(SHAPES):
-                if (board.counts[cell, :, s, r] >= board.need[cell, :, s, r]).any():
+                if (board.counts[cell, :, r, s] >= board.need[cell, :, r, s]).any():
                     assert (cell * 3 + r) * SHAPES + s in listed
 
 
