@@ -64,9 +64,10 @@ def place_words(window: Window) -> str:
 
 _PART_WORDS = {
     WeekPart.ANY: "in ",
-    WeekPart.MORNINGS: "in the mornings (06:00 to 12:00) of ",
-    WeekPart.AFTERNOONS: "in the afternoons (12:00 to 18:00) of ",
+    WeekPart.MORNINGS: "in the mornings (Monday to Friday, 06:00 to 12:00) of ",
+    WeekPart.AFTERNOONS: "in the afternoons (Monday to Friday, 12:00 to 18:00) of ",
     WeekPart.NIGHTS: "in the nights (18:00 to 06:00) other than those of weekends of ",
+    WeekPart.WEEKEND_DAYS: "in the daytime (06:00 to 18:00) of the weekends of ",
     WeekPart.WEEKEND_NIGHTS: "in the weekend nights (Friday and Saturday, 18:00 to 06:00) of ",
 }
 _OPENINGS = {

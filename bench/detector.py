@@ -15,8 +15,8 @@ from typing import Final
 
 import numpy as np
 
-from bench.detector_chicago import read_rows
 from bench.source import CHICAGO, ROOT, data_file
+from cli.incident_rows import read_rows
 from processors.detector import Detector
 from processors.kernels import EPOCH_HOURS
 from processors.localtime import HOUR_S
@@ -26,6 +26,7 @@ from processors.warm import warm_up
 from schemas.detection import DetectionSettings
 from schemas.located import LOCATED, LocatedArray, record_hash
 from schemas.region import RegionFile, load_region
+from schemas.settings import load_settings
 from simulation.records import SimulatedRecord, simulate
 
 #: Simulated histories that lie upon each other: with seven of two years there are about 80,000 records with a place.
@@ -65,7 +66,7 @@ def _measured(part: str, run: int) -> dict[str, float]:
 def chicago() -> dict[str, float]:
     """Ten years through the detector, and its detections through the tracker, on one core."""
     region = load_region(ROOT / "regions" / "chicago.toml")
-    rows = read_rows(data_file(CHICAGO), region, date(2010, 1, 1), date(2019, 12, 31))
+    rows = read_rows(data_file(CHICAGO), region, date(2019, 12, 31), load_settings())
     detector = Detector(DetectionSettings(), region.zone, PublicHolidays(region.holidays))
     began = time.perf_counter()
     if not tracks_opened(detector, rows, since=0):

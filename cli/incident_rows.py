@@ -10,7 +10,7 @@ import click
 import numpy as np
 
 from schemas.base import utc_now
-from schemas.located import Kind, LocatedArray, join
+from schemas.located import Kind, LocatedArray, join, pick
 from schemas.region import RegionFile
 from schemas.settings import Settings
 from streams.incident_file import Period, SourceMessage, read_incidents
@@ -20,6 +20,7 @@ from streams.ingest import RawMessage, Registry, take_in
 def read_rows(file: Path, region: RegionFile, last: date, settings: Settings) -> LocatedArray:
     """Located rows of an incident file, taken in as the ingest agents do it; refused rows are counted on stderr.
 
+    They are in the order in which they became known.
     Where the file has record times, what was recorded after the last day is read too: it tells what had happened.
     Raises IncidentFileError.
     """
@@ -34,7 +35,8 @@ def read_rows(file: Path, region: RegionFile, last: date, settings: Settings) ->
     refused = sum(refusals for _, refusals in taken)
     if refused:
         click.echo(f"{refused:,} of {len(messages):,} records were refused, and are left out.", err=True)
-    return np.concatenate([rows for rows, _ in taken])
+    rows = join([rows for rows, _ in taken])
+    return pick(rows, np.lexsort((rows["record"], rows["recorded_us"])))
 
 
 def _take_in(

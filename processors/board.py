@@ -84,11 +84,12 @@ class Bar(NamedTuple):
     scored: Bytes
     """[kind] whether it has an expectation."""
     penalty: Floats
-    """[S] what is taken off a score."""
+    """[radius and shape] what is taken off a score."""
     enough: Floats
-    """[S, count] the largest expectation under which a count of one kind can still do its part to reach the floor."""
+    """[radius and shape, count] the largest expectation under which a count of one kind can do its part to reach the
+    floor."""
     needed: Halves
-    """[S, bin] the least count that can do so, for the expectations of a bin (`bin_edges`)."""
+    """[radius and shape, bin] the least count that can do so, for the expectations of a bin (`bin_edges`)."""
     least: Floats
     """[S, feed and block] least exposure within the epoch."""
     least_of_feed: Floats

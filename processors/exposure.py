@@ -10,7 +10,7 @@ from numba import njit
 from processors.arrays import BLOCKS, Bytes, Floats, Ints, Rows, Small
 
 HOUR = 3_600  # s
-PARTS = 5  # of the week, with 0 for all of it: as many as schemas.detection.WeekPart has
+PARTS = 6  # of the week, with 0 for all of it: as many as schemas.detection.WeekPart has
 # A bound is a sum in another order than what it bounds; this much covers the rounding.
 ROUNDING = 1.0 - 1e-9
 

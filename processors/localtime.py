@@ -44,6 +44,7 @@ def part_of_hours() -> Bytes:
     weekend = (hours >= 4 * HOURS_A_DAY + EVENING) & (hours < SUNDAY * HOURS_A_DAY + MORNING)
     night = np.where(weekend, WeekPart.WEEKEND_NIGHTS, WeekPart.NIGHTS)
     day = np.where(clock < NOON, WeekPart.MORNINGS, WeekPart.AFTERNOONS)
+    day = np.where(hours >= SATURDAY * HOURS_A_DAY, WeekPart.WEEKEND_DAYS, day)
     return np.where((clock >= EVENING) | (clock < MORNING), night, day).astype(np.uint8)
 
 

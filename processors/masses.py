@@ -167,10 +167,11 @@ def surroundings(offsets: Offsets) -> Surroundings:
 class Masses:
     """The share of any cell under one baseline, and its sums over the discs of a cell index's cells.
 
-    The index must hold the cells that the baseline has seen: what it does not hold is taken for unseen.
+    The index must hold the cells that the baseline has seen: what it does not hold is taken for unseen. `before` may be
+    those under an earlier baseline: what has not changed since is not worked out again.
     """
 
-    def __init__(self, baseline: Baseline, cells: CellIndex) -> None:
+    def __init__(self, baseline: Baseline, cells: CellIndex, before: Masses | None = None) -> None:
         places, shares = baseline.places, baseline.shares
         value = np.concatenate([shares.cell, shares.small, shares.large, shares.beyond[None, :]])
         tile = np.concatenate(
@@ -184,9 +185,21 @@ class Masses:
             _by_feed(value, baseline.feeds.part[tile], baseline.feeds.kind),
         )
         self._cells = cells
-        self._surroundings = surroundings(cells.offsets)
-        self._around = _look_around_all(self._shares, self._surroundings.reach)
+        if before is not None and before._cells is cells:
+            self._surroundings = before._surroundings
+        else:
+            before, self._surroundings = None, surroundings(cells.offsets)
+        if before is not None and before._same_tiles(self._shares):
+            # Rows are counted from the seen cells, which come first.
+            self._around = before._around + np.int32(self._shares.cells.size - before._shares.cells.size)
+        else:
+            self._around = _look_around_all(self._shares, self._surroundings.reach)
         self._row_of: Small = np.empty(0, np.int32)
+
+    def _same_tiles(self, shares: _Shares) -> bool:
+        """Whether tiles, small and large, have not changed, so that squares of them are the same."""
+        mine = self._shares
+        return np.array_equal(mine.small, shares.small) and np.array_equal(mine.large, shares.large)
 
     def shares(self, ix: Ints, iy: Ints) -> Floats:
         """The share of each cell, seen or not: [cell, kind and block]."""

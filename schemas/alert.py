@@ -38,8 +38,15 @@ class AlertReason(StrEnum):
     CLOSED = "closed"
 
 
-HoursName = Literal["any", "mornings", "afternoons", "nights", "weekend_nights"]
-HOURS_NAMES: Final[tuple[HoursName, ...]] = ("any", "mornings", "afternoons", "nights", "weekend_nights")
+HoursName = Literal["any", "mornings", "afternoons", "nights", "weekend_days", "weekend_nights"]
+HOURS_NAMES: Final[tuple[HoursName, ...]] = (
+    "any",
+    "mornings",
+    "afternoons",
+    "nights",
+    "weekend_days",
+    "weekend_nights",
+)
 """By WeekPart."""
 
 #: Config of the plain dataclasses below: made by the thousand from our own numbers, validated only when read.
@@ -60,8 +67,9 @@ class Window:
     start: UtcTime
     end: UtcTime
     hours: HoursName = "any"
-    """Only these hours of the span, by the clock of the region: mornings from 06:00 to 12:00, afternoons from 12:00 to
-    18:00, weekend nights from Friday 18:00 to Sunday 06:00, and all other nights."""
+    """Only these hours of the span, by the clock of the region: from Monday to Friday mornings (06:00 to 12:00) or
+    afternoons (12:00 to 18:00), weekend days (06:00 to 18:00), weekend nights (18:00 to 06:00, Friday evening to Sunday
+    morning), or all other nights."""
 
 
 @dataclass(frozen=True, slots=True)

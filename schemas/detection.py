@@ -17,17 +17,19 @@ HOUR_S = 3_600
 class WeekPart(IntEnum):
     """Hours of the week, by the clock of the region, that some windows are confined to; each hour is in one of them.
 
-    Evenings before and nights after a public holiday count as those of a Saturday.
+    A public holiday counts as a Sunday, the evening before it as that of a Saturday.
     """
 
     ANY = 0
     MORNINGS = 1
-    """06:00 to 12:00."""
+    """Monday to Friday, 06:00 to 12:00."""
     AFTERNOONS = 2
-    """12:00 to 18:00."""
+    """Monday to Friday, 12:00 to 18:00."""
     NIGHTS = 3
     """18:00 to 06:00, Sunday evening to Friday morning."""
-    WEEKEND_NIGHTS = 4
+    WEEKEND_DAYS = 4
+    """Saturday and Sunday, 06:00 to 18:00."""
+    WEEKEND_NIGHTS = 5
     """18:00 to 06:00, Friday evening to Sunday morning."""
 
 
@@ -48,7 +50,10 @@ class DetectionSettings(Contract):
     part_spans_s: tuple[int, ...] = ()
     """Lengths, of those above, of windows that hold one part of the week only; none unless asked for, as they cost."""
     span_penalty: float = Field(default=0.75, ge=0, le=2)
-    """How far the bar is raised for windows shorter than a day: by this times the logarithm of a day by their span."""
+    """How far the bar is raised for windows shorter than a day or longer than two weeks: by this times the logarithm of
+    how many times shorter or longer."""
+    radius_penalty: float = Field(default=1.0, ge=0, le=4)
+    """How far it is raised for radii below one or above four cells: likewise; none at all counts as half a cell."""
     part_penalty: float = Field(default=1.0, ge=0, le=10)
     """How far it is raised for windows that hold one part of the week only."""
     min_incidents: int = Field(default=3, ge=2, le=100)
@@ -95,17 +100,23 @@ class DetectionSettings(Contract):
         return (*in_parts, *(Shape(span, WeekPart.ANY) for span in self.spans_s))
 
     @property
-    def penalties(self) -> tuple[float, ...]:
-        """What is taken off the score of a window of each shape before it is compared with others.
+    def penalties(self) -> tuple[tuple[float, ...], ...]:
+        """What is taken off the score of a window before it is compared with others, [radius, shape].
 
-        There are as many more short windows to be wrong in as they are shorter (Dümbgen and Spokoiny 2001; Walther and
-        Perry 2022): without a penalty more than half of the alarm budget goes to bursts that are over within a night.
+        There are as many more windows to be wrong in as they are shorter or smaller (Dümbgen and Spokoiny 2001; Walther
+        and Perry 2022), and hotspots seldom are as large or long as the largest: without a penalty most of the alarm
+        budget goes to windows of sizes at which hardly a hotspot is found.
         """
-        return tuple(
-            self.span_penalty * max(math.log(DAY_S / shape.span_s), 0.0)
+        of_radius = [
+            self.radius_penalty * max(math.log(1.0 / max(r, 0.5)), math.log(max(r, 0.5) / 4.0), 0.0)
+            for r in self.radii_cells
+        ]
+        of_shape = [
+            self.span_penalty * max(math.log(DAY_S / shape.span_s), math.log(shape.span_s / (14 * DAY_S)), 0.0)
             + (self.part_penalty if shape.part is not WeekPart.ANY else 0.0)
             for shape in self.shapes
-        )
+        ]
+        return tuple(tuple(radius + shape for shape in of_shape) for radius in of_radius)
 
 
 class Detection(NamedTuple):
@@ -124,7 +135,7 @@ class Detection(NamedTuple):
     around: tuple[int, ...] = (0, 0)
     """Incidents of the whole region in the same span."""
     penalty: float = 0.0
-    """Of its shape."""
+    """Of its radius and shape."""
     part: WeekPart = WeekPart.ANY
     """The window holds only these hours of its span."""
 

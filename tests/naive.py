@@ -113,11 +113,13 @@ def block(hour: int) -> int:
 
 
 def week_part(hour: int) -> int:
-    """1 mornings, 2 afternoons, 3 nights, 4 nights that end on a Saturday or Sunday, of an hour of the week."""
+    """1 mornings, 2 afternoons, 3 nights, 4 days of the weekend, 5 nights that end on a Saturday or Sunday."""
     if 6 <= hour % 24 < 18:
+        if hour // 24 >= 5:
+            return 4
         return 1 if hour % 24 < 12 else 2
     morning_after = (hour + 6) // 24 % 7
-    return 4 if morning_after in (5, 6) else 3
+    return 5 if morning_after in (5, 6) else 3
 
 
 def rate(harmonics: Sequence[float], level: float, week: Sequence[float], moment: int, zone: ZoneInfo) -> float:

@@ -9,17 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.detector_chicago import FILE, read_rows
+from bench.source import CHICAGO
+from cli.incident_rows import read_rows
 from processors.detector import Detector
 from processors.public_holidays import PublicHolidays
 from processors.verify import null_rate, null_records, tracks_opened
 from schemas.detection import DetectionSettings
 from schemas.located import LocatedArray
 from schemas.region import RegionFile, load_region
+from schemas.settings import load_settings
 from tests.test_feeds_and_alerts import BEGIN, SETTINGS, WEEKLY, history
 
 ROOT = Path(__file__).resolve().parent.parent
-DATA = Path(os.environ.get("HOTSPOT_DATA", ROOT.parent / "shared" / "data")) / FILE
+DATA = Path(os.environ.get("HOTSPOT_DATA", ROOT.parent / "shared" / "data")) / CHICAGO
 BUDGET = DetectionSettings().budget_per_28d
 
 
@@ -36,7 +38,7 @@ def region() -> RegionFile:
 def rows(region: RegionFile) -> LocatedArray:
     if not DATA.exists():
         pytest.skip(f"there is no {DATA}: name the folder with HOTSPOT_DATA")
-    return read_rows(DATA, region, date(2010, 1, 1), date(2016, 12, 31))
+    return read_rows(DATA, region, date(2016, 12, 31), load_settings())
 
 
 def at(year: int) -> int:

@@ -106,6 +106,22 @@ def test_a_cell_added_later_has_the_same_mass_to_the_bit(fitted: Baseline) -> No
         assert (mass[cell] == whole[other]).all()
 
 
+def test_masses_that_follow_others_are_those_made_alone(fitted: Baseline) -> None:
+    places, shares = fitted.places, fitted.shares
+    fewer = np.arange(places.ix.size) > 0  # one cell less, in a tile that others keep
+    assert (places.small_of == places.small_of[0]).sum() > 1
+    earlier = fitted._replace(
+        places=places._replace(ix=places.ix[fewer], iy=places.iy[fewer], small_of=places.small_of[fewer]),
+        shares=shares._replace(cell=shares.cell[fewer]),
+    )
+    index = CellIndex((0, 1, 2, 5))
+    index.ensure(places.ix, places.iy)
+    alone, after = np.zeros((2, index.capacity, 4, 8), np.float32)
+    Masses(fitted, index).fill(np.arange(index.size), alone)
+    Masses(fitted, index, Masses(earlier, index)).fill(np.arange(index.size), after)
+    assert (after == alone).all()
+
+
 @given(
     st.dictionaries(st.integers(0, 15), st.integers(0, 40), min_size=1, max_size=16),
     st.floats(0.01, 500),
