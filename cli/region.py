@@ -112,7 +112,7 @@ def _check_out(out: Path | None, force: bool) -> None:
 
 
 def _id_of(stem: str) -> str:
-    plain = re.sub(r"[^a-z0-9]+", "-", stem.casefold()).strip("-0123456789")[:40].strip("-")
+    plain = re.sub(r"[^a-z0-9]+", "-", stem.casefold()).lstrip("-0123456789")[:40].strip("-")
     return plain or "region"
 
 

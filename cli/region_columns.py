@@ -104,8 +104,13 @@ class Found:
         return self.columns.get(role)
 
 
-def find_columns(sample: Sample, given: Mapping[Role, str], order: DateOrder | None, decimal: str | None) -> Found:
-    """The columns of a file. Raises RegionInitError where times or coordinates are not found or not certain."""
+def find_columns(
+    sample: Sample, given: Mapping[Role, str], order: DateOrder | None, decimal: str | None, *, projected: bool = False
+) -> Found:
+    """The columns of a file; x and y rather than degrees if `projected`.
+
+    Raises RegionInitError where times or coordinates are not found, or not certain.
+    """
     _check_header(sample, given)
     found = Found(order=order)
     # Marks before decimals are needed before numbers are known for coordinates.
@@ -117,11 +122,13 @@ def find_columns(sample: Sample, given: Mapping[Role, str], order: DateOrder | N
             judge = _judge(role, found)
             candidates = [name for name in names.get(role, ()) if name not in found.columns.values()]
             name = next((name for name in candidates if judge(_values(sample, name))), None)
+            if role is Role.ID:
+                _tell_of_personal(sample, candidates, found)
         if name:
             found.columns[role] = name
         if role is Role.OCCURRED:
             _check_times(sample, found)
-    _check_pairs(sample, found, given)
+    _check_pairs(sample, found, given, projected=projected)
     return found
 
 
@@ -140,6 +147,15 @@ def has_hour(text: str, order: DateOrder | None) -> bool:
     """Whether a cell has a time of day that is not midnight, which programs write for none."""
     read = read_time(text, order)
     return read is not None and (read.moment.hour, read.moment.minute, read.moment.second) != (0, 0, 0)
+
+
+def _tell_of_personal(sample: Sample, candidates: Sequence[str], found: Found) -> None:
+    for name in candidates:
+        if _personal(_values(sample, name)):
+            found.notes.append(
+                f"The column {name!r} is not used: it looks like NHS numbers, phone numbers or e-mail addresses; "
+                "leave it out of the export."
+            )
 
 
 def _check_header(sample: Sample, given: Mapping[Role, str]) -> None:
@@ -244,7 +260,7 @@ def _any_time(text: str, order: DateOrder | None) -> PartnerTime | None:
 
 
 def _check_times(sample: Sample, found: Found) -> None:
-    name = found.get(Role.OCCURRED)
+    name = found.get(Role.OCCURRED) or next(iter(_names(sample.header)[Role.OCCURRED]), None)
     if name is None:
         raise RegionInitError(
             f"No column of {sample.path} is known for when it happened: name it with --column occurred=NAME, "
@@ -253,18 +269,17 @@ def _check_times(sample: Sample, found: Found) -> None:
     values = _values(sample, name)
     if found.order is None:
         found.order = _order(values, name, found)
-    good = _share(values, lambda text: read_time(text, found.order) is not None)
-    if good < ENOUGH:
-        serial = _share(values, lambda text: 30_000 <= (read_number(text) or 0) <= 80_000) > ENOUGH
-        told = (
-            "holds numbers of a spreadsheet: format it as date and time" if serial else "holds no times that are known"
+    if _share(values, lambda text: read_time(text, found.order) is not None) >= ENOUGH:
+        return
+    if _share(values, lambda text: 30_000 <= (read_number(text) or 0) <= 80_000) > ENOUGH:
+        raise RegionInitError(
+            f"The column {name!r} of {sample.path} holds a spreadsheet's numbers of days: format it as date and time "
+            "before saving as CSV."
         )
-        asked = (
-            " before saving as CSV"
-            if serial
-            else ": write them as 2026-03-01 22:15, or name another with --column occurred=NAME"
-        )
-        raise RegionInitError(f"The column {name!r} of {sample.path} {told}{asked}.")
+    raise RegionInitError(
+        f"The column {name!r} of {sample.path} holds no times that can be read: write them as 2026-03-01 22:15, or "
+        "name another with --column occurred=NAME."
+    )
 
 
 def _order(values: Sequence[str], name: str, found: Found) -> DateOrder | None:
@@ -308,7 +323,7 @@ def _decimal(sample: Sample) -> str:
     return "," if values and sample.layout.delimiter == ";" else "."
 
 
-def _check_pairs(sample: Sample, found: Found, given: Mapping[Role, str]) -> None:
+def _check_pairs(sample: Sample, found: Found, given: Mapping[Role, str], *, projected: bool) -> None:
     """Leaves one pair of coordinates: the one that was asked for, else degrees where enough rows have them."""
     degrees, metres = (Role.LONGITUDE, Role.LATITUDE), (Role.X, Role.Y)
     for pair in (degrees, metres):
@@ -317,7 +332,7 @@ def _check_pairs(sample: Sample, found: Found, given: Mapping[Role, str]) -> Non
                 found.columns.pop(role, None)
     both = all(role in found.columns for role in (*degrees, *metres))
     if both:
-        asked = any(given.get(role) for role in metres) and not any(given.get(role) for role in degrees)
+        asked = projected or (any(map(given.get, metres)) and not any(map(given.get, degrees)))
         filled = [len(_values(sample, found.columns[pair[0]])) for pair in (degrees, metres)]
         for role in degrees if asked or filled[0] < 0.9 * filled[1] else metres:
             del found.columns[role]

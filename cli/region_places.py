@@ -28,6 +28,8 @@ FloatArray = NDArray[np.float64]
 
 BRITISH_GRID = "EPSG:27700"
 IRISH_GRID = "EPSG:2157"
+#: The older grid, in which the postcodes of Northern Ireland are published.
+IRISH_GRID_OF_POSTCODES = "EPSG:29903"
 WEB_MERCATOR = "EPSG:3857"
 DEGREE_M = 111_320.0
 #: Places farther than this from all others belong to no area of theirs.
@@ -38,7 +40,7 @@ _SECOND = 0.05
 _WIDEST_M = 1_000_000.0
 #: Records of violence lie where people live: this part of them within a kilometre or two of a British postcode.
 _NEAR_POSTCODES = 0.9
-_COUNTRY = {"E": "GB-ENG", "W": "GB-WLS", "S": "GB-SCT", "N": "GB-NIR"}
+_NATIONS = {"E": "GB-ENG", "W": "GB-WLS", "S": "GB-SCT", "N": "GB-NIR"}
 
 
 class Centre(NamedTuple):
@@ -79,16 +81,18 @@ def crs_of(pairs: FloatArray, given: str | None, named: tuple[str, str]) -> tupl
     small = (np.abs(known) <= 180).all(axis=1).mean()
     if small > 0.5:
         return None, []
-    # Both in the order x, y, and not (0, 0) as the corner of the grid would be.
-    grid = (known >= 1).all(axis=1) & (known[:, 0] < 700_000) & (known[:, 1] < 1_300_000)
-    if grid.mean() > 0.5 and _near_postcodes(known[grid]) > _NEAR_POSTCODES:
-        return BRITISH_GRID, [
-            f"{named[0]!r} and {named[1]!r} are taken for British National Grid: they lie at postcodes."
-        ]
-    if grid.mean() > 0.5 and _near_postcodes(known[grid][:, ::-1]) > _NEAR_POSTCODES:
+    grids = [grid for grid in (BRITISH_GRID, IRISH_GRID_OF_POSTCODES) if _near_postcodes(known, grid) > _NEAR_POSTCODES]
+    if len(grids) > 1:
         raise RegionInitError(
-            f"The columns {named[0]!r} and {named[1]!r} look swapped: "
-            f"say --column x={named[1]!r} --column y={named[0]!r}."
+            f"The columns {named[0]!r} and {named[1]!r} may be in the grid of Britain or of Ireland: "
+            f"say --crs {BRITISH_GRID} or --crs {IRISH_GRID_OF_POSTCODES}."
+        )
+    if grids:
+        return grids[0], [f"{named[0]!r} and {named[1]!r} are taken for {CRS(grids[0]).name}: they lie at postcodes."]
+    if _near_postcodes(known[:, ::-1], BRITISH_GRID) > _NEAR_POSTCODES:
+        raise RegionInitError(
+            f"The columns {named[0]!r} and {named[1]!r} would lie in Britain if they were swapped: say "
+            f"--column x={named[1]!r} --column y={named[0]!r} if so, or the right --crs."
         )
     raise RegionInitError(
         f"The columns {named[0]!r} and {named[1]!r} are no degrees and do not lie on the British National Grid: say "
@@ -105,30 +109,38 @@ def _hint(known: FloatArray) -> str:
     return f" (as Web Mercator, EPSG:3857, they would lie in the zone {zone})" if zone else ""
 
 
-def _near_postcodes(metres: FloatArray) -> float:
-    """Part of the points in a square kilometre that has a British postcode, or next to one."""
-    squares = _postcode_squares()
-    x, y = np.clip(metres[:, 0] // 1000, 1, 698).astype(int), np.clip(metres[:, 1] // 1000, 1, 1298).astype(int)
-    return float(squares[x, y].mean())
+def _near_postcodes(metres: FloatArray, grid: str) -> float:
+    """Part of the points in a square kilometre of a grid that has a postcode, or next to one."""
+    squares = _postcode_squares()[grid]
+    inside = ((metres >= 0) & (metres < np.array([700_000, 1_300_000]))).all(axis=1)
+    x, y = (metres[inside] // 1000).astype(int).T
+    return float(squares[x, y].sum() / len(metres))
 
 
 @cache
-def _postcodes() -> Postcodes:
-    return read_postcodes()
+def _postcodes() -> dict[str, Postcodes]:
+    """Postcodes by the grid of their coordinates: those of Northern Ireland are on the grid of Ireland."""
+    codes = read_postcodes()
+    placed = np.isfinite(codes.easting) & np.isfinite(codes.northing) & (codes.northing > 0)
+    irish = np.char.startswith(codes.authority.astype(str), "N")
+    return {
+        grid: Postcodes(codes.code[kept], codes.easting[kept], codes.northing[kept], codes.authority[kept])
+        for grid, kept in ((BRITISH_GRID, placed & ~irish), (IRISH_GRID_OF_POSTCODES, placed & irish))
+    }
 
 
 @cache
-def _postcode_squares() -> NDArray[np.bool_]:
-    """By square kilometre of the British National Grid, whether a postcode lies in it or in one next to it."""
-    codes = _postcodes()
-    known = (codes.easting > 1000) & (codes.easting < 699_000) & (codes.northing > 1000) & (codes.northing < 1_299_000)
-    squares = np.zeros((700, 1300), dtype=np.bool_)
-    squares[(codes.easting[known] // 1000).astype(int), (codes.northing[known] // 1000).astype(int)] = True
-    wide = squares.copy()
-    for dx in (-1, 0, 1):
-        for dy in (-1, 0, 1):
-            wide |= np.roll(squares, (dx, dy), axis=(0, 1))
-    return wide
+def _postcode_squares() -> dict[str, NDArray[np.bool_]]:
+    """By grid and square kilometre, whether a postcode lies in it or in one next to it."""
+    found = {}
+    for grid, codes in _postcodes().items():
+        squares = np.zeros((700, 1300), dtype=np.bool_)
+        squares[(codes.easting // 1000).astype(int), (codes.northing // 1000).astype(int)] = True
+        wide = squares.copy()
+        for shift in ((dx, dy) for dx in (-1, 0, 1) for dy in (-1, 0, 1)):
+            wide |= np.roll(squares, shift, axis=(0, 1))
+        found[grid] = wide
+    return found
 
 
 def area_of(longitude: FloatArray, latitude: FloatArray, named: tuple[str, str]) -> Area:
@@ -242,15 +254,19 @@ def _patches(cells: Sequence[tuple[int, int]]) -> NDArray[np.int64]:
 
 
 def _box(longitude: FloatArray, latitude: FloatArray) -> Bounds:
-    """The box of all but the outermost thousandth on each side, widened by a tenth of its size, at least by 5 km."""
+    """The box of the places, widened by 5 km.
+
+    Places farther out than half the size of the box of all but the outermost thousandth, and than 20 km, are left out.
+    """
     sides = []
     for values, metres in (
         (longitude, DEGREE_M * float(np.cos(np.radians(np.median(latitude))))),
         (latitude, DEGREE_M),
     ):
         low, high = np.quantile(values, [0.001, 0.999])
-        margin = max(5_000 / metres, 0.1 * (high - low))
-        sides.append((float(low - margin), float(high + margin)))
+        slack, margin = max(20_000 / metres, 0.5 * (high - low)), 5_000 / metres
+        near = values[(values >= low - slack) & (values <= high + slack)]
+        sides.append((float(near.min()) - margin, float(near.max()) + margin))
     (west, east), (south, north) = sides
     return Bounds(
         west=max(-180.0, math.floor(west * 100) / 100),
@@ -265,12 +281,12 @@ def _outside(longitude: FloatArray, latitude: FloatArray, outside: NDArray[np.bo
     swapped = np.array([bounds.holds(b, a) for a, b in zip(x, y, strict=True)], dtype=np.bool_)
     mirrored = np.array([bounds.holds(-a, b) or bounds.holds(a, -b) for a, b in zip(x, y, strict=True)], dtype=np.bool_)
     kinds = (
-        (swapped, "have latitude and longitude swapped"),
-        (mirrored & ~swapped, "have lost a minus sign, or have one too many"),
-        (~mirrored & ~swapped, "lie far outside"),
+        (swapped, "with latitude and longitude swapped"),
+        (mirrored & ~swapped, "that have lost a minus sign, or have one too many"),
+        (~mirrored & ~swapped, "far from all others"),
     )
     return [
-        f"{part.sum():,} places {told}; they are outside the bounds and will be refused."
+        f"Places {told}: {part.sum():,}. They lie outside the bounds and will be refused."
         for part, told in kinds
         if part.any()
     ]
@@ -311,16 +327,16 @@ def nation_of(centre: Centre, zone: str) -> str:
     """The part of the United Kingdom with the postcode nearest to a point; empty elsewhere."""
     if zone != "Europe/London":
         return ""
-    codes = _postcodes()
-    x, y = (float(value[0]) for value in _from_degrees(np.array([centre.longitude]), np.array([centre.latitude])))
+    nearest = min(_nearest_postcode(centre, grid) for grid in _postcodes())
+    return _NATIONS.get(nearest[1][:1], "")
+
+
+def _nearest_postcode(centre: Centre, grid: str) -> tuple[float, str]:
+    """Metres to the nearest postcode on a grid, and the authority that it lies in."""
+    codes = _postcodes()[grid]
+    x, y = Transformer.from_crs("EPSG:4326", grid, always_xy=True).transform(*centre)
     distance = np.hypot(codes.easting - x, codes.northing - y)
-    nearest = int(np.nanargmin(distance))
-    return _COUNTRY.get(str(codes.authority[nearest])[:1], "")
-
-
-def _from_degrees(longitude: FloatArray, latitude: FloatArray) -> tuple[FloatArray, FloatArray]:
-    x, y = Transformer.from_crs("EPSG:4326", BRITISH_GRID, always_xy=True).transform(longitude, latitude)
-    return np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    return float(distance.min()), str(codes.authority[int(distance.argmin())])
 
 
 def holidays_of(centre: Centre, zone: str) -> str:

@@ -22,8 +22,11 @@ from streams.partner_rows import MISSING, read_pairs, to_degrees
 
 KindName = Literal["ed", "police"]
 #: Words of names of sources that tell their kind.
-_ED = re.compile(r"\b(?:ed|a\s*&\s*e|a and e|emergency|hospital|nhs|infirmary|trust|accident)\b", re.IGNORECASE)
+_ED = re.compile(
+    r"\b(?:ed|a\s*&\s*e|a and e|emergency|hospital|nhs|infirmary|trust|accident|ambulance)\b", re.IGNORECASE
+)
 _POLICE = re.compile(r"\b(?:police|constabulary|force|sheriff|pd|crime|cad|niche)\b", re.IGNORECASE)
+SIMULATED = "The rows are marked as simulated."
 _SOURCE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 _SITE = re.compile(r"[A-Z0-9]{3,9}")
 
@@ -55,7 +58,7 @@ class Proposal:
 
 def propose(sample: Sample, asked: Asked) -> Proposal:
     """A region for a file's rows. Raises RegionInitError."""
-    found = find_columns(sample, asked.columns, asked.order, asked.decimal)
+    found = find_columns(sample, asked.columns, asked.order, asked.decimal, projected=asked.crs is not None)
     first, second = _pair(found)
     cells = {name: sample.header.index(name) for name in (first, second)}
     # Read without a CRS first: what they are in is what the numbers tell.
@@ -68,9 +71,10 @@ def propose(sample: Sample, asked: Asked) -> Proposal:
     area = area_of(longitude, latitude, (first, second))
     zone = asked.timezone or time_zone(area.centre)
     grid = grid_crs(crs, area.centre, zone)
-    sources, of_sources = _sources(sample, found, asked)
+    ours = _as_ours(sample, found)
+    sources, of_sources = _sources(sample, found, asked, ours=ours)
     holidays = _holidays(asked, area, zone)
-    columns = None if _as_ours(sample, found) else _columns(found, crs)
+    columns = None if ours else _columns(found, crs)
     try:
         region = RegionFile(
             id=asked.id,
@@ -144,12 +148,14 @@ def _as_ours(sample: Sample, found: Found) -> bool:
         return False
     if any(found.get(role) not in (name, None) for role, name in ours.items() if role is not Role.ID):
         return False
+    if not all(_SOURCE_ID.fullmatch(text) for text in set(sample.column("source"))):
+        return False
     values = [text for text in sample.column("occurred_at") if text]
     with_offset = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d\S*(?:Z|[+-]\d\d:?\d\d)")
     return all(with_offset.fullmatch(text) for text in values[:1000])
 
 
-def _sources(sample: Sample, found: Found, asked: Asked) -> tuple[list[Source], str]:
+def _sources(sample: Sample, found: Found, asked: Asked, *, ours: bool) -> tuple[list[Source], str]:
     """The sources of the file, and what to say of them."""
     kind = cast(KindName, asked.kind)
     column = found.get(Role.SOURCE)
@@ -166,7 +172,7 @@ def _sources(sample: Sample, found: Found, asked: Asked) -> tuple[list[Source], 
         told = _kind_of(value)
         guessed += told is None
         taken = {source.id for source in found_sources}
-        made = _source_id(asked.id, value, told or kind, taken)
+        made = value if ours else _source_id(asked.id, value, told or kind, taken)
         found_sources.append(Source(id=made, kind=told or kind, name="" if made == value else value))
     say = f"the values of {column!r}"
     return found_sources, f"{say}; where they do not tell, the kind is that of --kind: {kind}" if guessed else say
@@ -184,13 +190,16 @@ def _kind_of(value: str) -> KindName | None:
 
 
 def _source_id(region: str, value: str, kind: KindName, taken: Iterable[str]) -> str:
-    """The value itself where it can name a source, else one made from it. That of an ED ends in its site's code."""
+    """The value itself where it is a whole id, else one made from it. That of an ED ends in the code of its site."""
     site = value.rsplit("/", 1)[-1]
-    if _SOURCE_ID.fullmatch(value) and (kind == "police" or _SITE.fullmatch(site)) and value not in set(taken):
-        return value if "/" in value or kind == "police" else f"{region}/ed/{value}"
+    whole = "/" in value and _SOURCE_ID.fullmatch(value) and (kind == "police" or _SITE.fullmatch(site))
     plain = re.sub(r"[^a-z0-9]+", "-", value.casefold()).strip("-")[:60] or "source"
-    wanted = [f"{region}/{plain}"] if kind == "police" else []
-    wanted += [f"{region}/police/{n}" if kind == "police" else f"{region}/ed/SITE{n}" for n in range(1, 1000)]
+    wanted = [value] if whole else []
+    if kind == "police":
+        wanted += [f"{region}/{plain}", *(f"{region}/{plain}-{n}" for n in range(2, 100))]
+    else:
+        wanted += [f"{region}/ed/{site}"] if _SITE.fullmatch(site) else []
+        wanted += [f"{region}/ed/SITE{n}" for n in range(1, 100)]
     return next(name for name in wanted if name not in set(taken))
 
 
@@ -237,7 +246,7 @@ def _notes(sample: Sample, found: Found, crs: str | None, more: list[str], area:
             yield sentence
     yield from area.notes
     if "simulated" in map(str.casefold, sample.header):
-        yield "The rows are marked as simulated."
+        yield SIMULATED
 
 
 _WITHOUT = {

@@ -11,7 +11,7 @@ import click
 from streams.csv_file import IncidentFileError, Layout, Row, layout_of, open_bytes, table, told
 
 #: From twice as many rows on, every second of those kept is dropped.
-KEPT = 50_000
+KEPT = 25_000
 #: Smaller files are read before a bar could be drawn.
 BAR_FROM_BYTES = 20_000_000
 

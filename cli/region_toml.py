@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel
 
-from cli.region_proposal import Proposal
+from cli.region_proposal import SIMULATED, Proposal
 from cli.region_trial import Outcome
 from schemas.region import Source
 
@@ -21,6 +21,8 @@ def _lines(proposal: Proposal, outcome: Outcome, file_name: str) -> Iterator[str
     region, comments = proposal.region, proposal.comments
     used = f"{outcome.used:,} of {outcome.rows:,} rows can be scanned"
     yield f"# Proposed from {_plain(file_name)}: {used}. Check all of it."
+    if SIMULATED in proposal.notes:
+        yield f"# {SIMULATED}"
     for field in ("id", "name"):
         yield f"{field} = {_text(getattr(region, field))}"
     for field in ("crs", "timezone", "holidays"):

@@ -65,14 +65,16 @@ def try_out(sample: Sample, region: RegionFile, settings: Settings) -> Outcome:
             f"({reason.sentence.rstrip('.')})."
         )
     notes = [f"Of {len(read):,} rows, {len(read) - refused.total():,} can be read and {used:,} scanned."]
-    notes += [f"{count:,} rows refused, {reason.value}: {reason.sentence}" for reason, count in refused.most_common()]
+    notes += [
+        f"Rows refused as {reason.value}: {count:,}. {reason.sentence}" for reason, count in refused.most_common()
+    ]
     if gates[Gate.NO_LOCATION]:
-        notes.append(f"{gates[Gate.NO_LOCATION]:,} rows have no coordinates: they are kept, not scanned.")
+        notes.append(f"Rows without coordinates: {gates[Gate.NO_LOCATION]:,}. They are kept, not scanned.")
     if gates[Gate.IMPRECISE_TIME]:
         notes.append(_imprecise(gates[Gate.IMPRECISE_TIME], int(located.size)))
     twice = int(located.size - np.unique(located[["source", "record", "revision"]]).size)
     if twice:
-        notes.append(f"{twice:,} rows repeat the id of another: rows of one id and revision are one record.")
+        notes.append(f"Rows that repeat the id of another: {twice:,}. Rows of one id and revision are one record.")
     if columns:
         notes += _of_times(sample, columns, region)
     return Outcome(len(read), used, tuple(notes))
@@ -84,7 +86,7 @@ def _imprecise(count: int, size: int) -> str:
             "All records tell the day or month only, so none can be scanned: ask for an export with the time of day, "
             "or name its column with --column occurred_time=NAME."
         )
-    return f"{count:,} rows tell the day or month only: they are kept, not scanned."
+    return f"Rows that tell the day or month only: {count:,}. They are kept, not scanned."
 
 
 def _of_times(sample: Sample, columns: Columns, region: RegionFile) -> list[str]:
@@ -101,13 +103,13 @@ def _of_times(sample: Sample, columns: Columns, region: RegionFile) -> list[str]
     changes = Counter(at_clock_change(moment, region.zone) for moment in local)
     if changes["twice"]:
         notes.append(
-            f"{changes['twice']:,} of them lie in the hour that comes twice when clocks go back: "
-            "the first of the two is taken."
+            f"Times in the hour that comes twice when clocks go back: {changes['twice']:,}. "
+            "The first of the two is taken."
         )
     if changes["left out"]:
         notes.append(
-            f"{changes['left out']:,} of them lie in the hour that is left out when clocks go forward: "
-            "they count on from the hour before."
+            f"Times in the hour that is left out when clocks go forward: {changes['left out']:,}. "
+            "They count on from the hour before."
         )
     at_midnight = sum((moment.hour, moment.minute) == (0, 0) for moment in exact)
     if at_midnight > 0.5 * len(exact):
