@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import re
 import tomllib
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -21,14 +22,16 @@ from pyproj import Transformer
 
 from cli.incident_rows import read_rows
 from cli.main import hotspot
+from cli.region_columns import Role
 from cli.region_sample import read_sample
-from schemas.columns import DateOrder
+from schemas.columns import DateOrder, PlaceColumns, RecordColumns, TimeColumns
 from schemas.located import Gate, LocatedArray
 from schemas.region import RegionFile, load_region
 from schemas.settings import load_settings
 from streams.csv_file import layout_of
 from streams.partner_rows import partner_rows, read_number
 from streams.partner_times import in_zone, read_time
+from tests.builders import ROOT
 
 LONDON = ZoneInfo("Europe/London")
 CHICAGO = ZoneInfo("America/Chicago")
@@ -544,6 +547,17 @@ def test_records_without_ids_keep_theirs_in_a_longer_export(tmp_path: Path) -> N
     assert len(short) == 300
     assert short < longer
     assert len(longer) == 301
+
+
+def test_the_page_explains_every_field_and_option() -> None:
+    page = (ROOT / "docs" / "regions.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([a-z_.]+)`", page))
+    assert set(RegionFile.model_fields) <= named
+    parts = {"times": TimeColumns, "place": PlaceColumns, "record": RecordColumns}
+    assert {f"{name}.{field}" for name, part in parts.items() for field in part.model_fields} <= named
+    help_text = init("--help").stdout
+    for role in Role:
+        assert re.search(rf"\b{role}\b", help_text)
 
 
 CELLS = st.lists(st.text(max_size=20), min_size=5, max_size=5)
