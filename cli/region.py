@@ -40,7 +40,7 @@ def region() -> None:
 @click.option("--holidays", metavar="CODE", help="Whose public holidays, such as GB-ENG; 'none' for none.")
 @click.option("--dates", type=click.Choice([order.value for order in DateOrder]), help="Of dates such as 03/04/2026.")
 @click.option("--decimal", type=click.Choice([".", ","]), help="Mark before the decimals of coordinates.")
-@click.option("--kind", type=click.Choice(["ed", "police"]), default="police", help="Of sources that do not tell.")
+@click.option("--kind", type=click.Choice(["ed", "police"]), help="Of sources that do not tell it themselves.")
 @click.option("--column", "columns", multiple=True, metavar="ROLE=NAME", help="Which column; ROLE= for none of a role.")
 def init(
     file: Path,
@@ -53,7 +53,7 @@ def init(
     holidays: str | None,
     dates: str | None,
     decimal: str | None,
-    kind: str,
+    kind: str | None,
     columns: tuple[str, ...],
 ) -> None:
     """Propose a region file for FILE (CSV or CSV.gz, as it was exported), so that the other commands can read it.

@@ -27,6 +27,8 @@ _ED = re.compile(
 )
 _POLICE = re.compile(r"\b(?:police|constabulary|force|sheriff|pd|crime|cad|niche)\b", re.IGNORECASE)
 SIMULATED = "The rows are marked as simulated."
+#: Words of column names that only records of EDs have.
+_ED_COLUMN = re.compile(r"attendance|arrival|triage|assault[ _]?method|injury", re.IGNORECASE)
 _SOURCE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 _SITE = re.compile(r"[A-Z0-9]{3,9}")
 
@@ -42,7 +44,7 @@ class Asked:
     holidays: str | None
     order: DateOrder | None
     decimal: str | None
-    kind: str
+    kind: str | None
     columns: Mapping[Role, str]
 
 
@@ -97,7 +99,15 @@ def propose(sample: Sample, asked: Asked) -> Proposal:
         "bounds": "the bulk of the records, widened; make it the area of the partnership",
         "sources": of_sources,
     }
-    return Proposal(region, tuple(_notes(sample, found, crs, notes, area)), comments)
+    told = (*_notes(sample, found, crs, notes, area), *_of_region(region, comments))
+    return Proposal(region, told, comments)
+
+
+def _of_region(region: RegionFile, comments: Mapping[str, str]) -> Iterable[str]:
+    yield f"Grid {region.crs}: {comments['crs']}."
+    yield f"Time zone {region.timezone}: {comments['timezone']}."
+    yield f"Holidays {region.holidays or 'none'}: {comments['holidays']}."
+    yield f"Sources {', '.join(source.id for source in region.sources)}: {comments['sources']}."
 
 
 def _pair(found: Found) -> tuple[str, str]:
@@ -157,13 +167,13 @@ def _as_ours(sample: Sample, found: Found) -> bool:
 
 def _sources(sample: Sample, found: Found, asked: Asked, *, ours: bool) -> tuple[list[Source], str]:
     """The sources of the file, and what to say of them."""
-    kind = cast(KindName, asked.kind)
+    kind, why = _kind_otherwise(sample, asked)
     column = found.get(Role.SOURCE)
     if column is None:
-        return [_only(asked.id, kind)], f"the file does not tell its source; its kind is that of --kind: {kind}"
+        return [_only(asked.id, kind)], f"the file does not tell its source; of kind {kind}, {why}"
     values = [text.strip() for text in sample.column(column) if text.strip().lower() not in MISSING]
     if not values:
-        return [_only(asked.id, kind)], f"{column!r} is empty; the kind is that of --kind: {kind}"
+        return [_only(asked.id, kind)], f"{column!r} is empty; of kind {kind}, {why}"
     found_sources: list[Source] = []
     guessed = 0
     for value, _ in commonest(values):
@@ -175,7 +185,16 @@ def _sources(sample: Sample, found: Found, asked: Asked, *, ours: bool) -> tuple
         made = value if ours else _source_id(asked.id, value, told or kind, taken)
         found_sources.append(Source(id=made, kind=told or kind, name="" if made == value else value))
     say = f"the values of {column!r}"
-    return found_sources, f"{say}; where they do not tell, the kind is that of --kind: {kind}" if guessed else say
+    return found_sources, f"{say}; where they do not tell, of kind {kind}, {why}" if guessed else say
+
+
+def _kind_otherwise(sample: Sample, asked: Asked) -> tuple[KindName, str]:
+    """The kind of sources that do not tell it, and why it is that."""
+    if asked.kind:
+        return cast(KindName, asked.kind), "as asked"
+    if any(map(_ED_COLUMN.search, sample.header)):
+        return "ed", "by the names of columns (--kind says otherwise)"
+    return "police", "as most are (--kind says otherwise)"
 
 
 def _only(region: str, kind: KindName) -> Source:

@@ -111,13 +111,15 @@ class _Sources:
 def _ids(rows: Sequence[Row], cells: Mapping[str, int], columns: Columns) -> list[str]:
     """Identities of records: as written where messages may carry them, else a digest of what is written."""
     column = columns.record.id
-    if column is not None:
-        return [_identity(row[cells[column]].strip()) for row in rows]
     # By what the row says, so that a longer export of the same records names them alike; equal rows are numbered.
     read = sorted(cells.values())
     said: Counter[str] = Counter()
     found = []
     for row in rows:
+        given = row[cells[column]].strip() if column is not None else ""
+        if given.lower() not in MISSING:
+            found.append(_identity(given))
+            continue
         text = "\x00".join(row[n].strip() for n in read)
         said[text] += 1
         found.append(_digest(f"{text}\x00{said[text]}"))
@@ -127,7 +129,7 @@ def _ids(rows: Sequence[Row], cells: Mapping[str, int], columns: Columns) -> lis
 def _identity(text: str) -> str:
     if _RECORD_ID.fullmatch(text) and personal_data_in(text, dates=False) is None:
         return text
-    return _digest(text) if text else ""
+    return _digest(text)
 
 
 def _digest(text: str) -> str:

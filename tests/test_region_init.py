@@ -24,6 +24,7 @@ from cli.incident_rows import read_rows
 from cli.main import hotspot
 from cli.region_columns import Role
 from cli.region_sample import read_sample
+from schemas.base import Contract, ToldError
 from schemas.columns import DateOrder, PlaceColumns, RecordColumns, TimeColumns
 from schemas.located import Gate, LocatedArray
 from schemas.region import RegionFile, load_region
@@ -80,7 +81,7 @@ def refused(path: Path, *options: object) -> str:
     """The one sentence of an init that fails."""
     result = init(path, *options)
     assert result.exit_code != 0
-    assert isinstance(result.exception, Exception)
+    assert isinstance(result.exception, ToldError)  # which the command line tells with exit code 2
     sentence = str(result.exception)
     assert sentence.endswith(".")
     assert "\n" not in sentence
@@ -226,6 +227,16 @@ def test_sources_keep_their_kinds(tmp_path: Path) -> None:
     found = located(path, region)
     assert_holds(found, made)
     assert sorted(np.bincount(found["source"]).tolist()) == [75, 75, 75, 75]
+
+
+def test_columns_that_only_eds_have_make_it_an_ed(tmp_path: Path) -> None:
+    rows = [(*row, "RHM01") for row in usual(incidents())]
+    path = write(tmp_path / "export.csv", ("Attendance ID", "Assault Date", *HEADER[2:4], "Method", "Site Code"), rows)
+    region, told = proposed(path)
+    assert [(source.id, source.kind) for source in region.sources] == [("export/ed/RHM01", "ed")]
+    assert "of kind ed, by the names of columns" in told
+    assert_holds(located(path, region), incidents())
+    assert proposed(path, "--kind", "police", "--force")[0].sources[0].kind == "police"
 
 
 def test_our_own_columns_need_no_section(tmp_path: Path) -> None:
@@ -553,11 +564,23 @@ def test_the_page_explains_every_field_and_option() -> None:
     page = (ROOT / "docs" / "regions.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`([a-z_.]+)`", page))
     assert set(RegionFile.model_fields) <= named
-    parts = {"times": TimeColumns, "place": PlaceColumns, "record": RecordColumns}
+    parts: dict[str, type[Contract]] = {"times": TimeColumns, "place": PlaceColumns, "record": RecordColumns}
     assert {f"{name}.{field}" for name, part in parts.items() for field in part.model_fields} <= named
     help_text = init("--help").stdout
     for role in Role:
         assert re.search(rf"\b{role}\b", help_text)
+
+
+def test_rows_whose_id_is_blank_are_records_of_their_own(tmp_path: Path) -> None:
+    made = incidents()
+    rows = [row if n % 3 else ("", *row[1:]) for n, row in enumerate(usual(made))]
+    path = write(tmp_path / "export.csv", HEADER, rows)
+    region, _ = proposed(path)
+    assert region.columns is not None
+    assert region.columns.record.id == HEADER[0]
+    found = located(path, region)
+    assert_holds(found, made)
+    assert len(set(found["record"].tolist())) == len(made)
 
 
 CELLS = st.lists(st.text(max_size=20), min_size=5, max_size=5)
