@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -10,7 +11,7 @@ import click
 import numpy as np
 
 from schemas.base import utc_now
-from schemas.located import Kind, LocatedArray, join, pick
+from schemas.located import Gate, Kind, LocatedArray, join, pick
 from schemas.region import RegionFile
 from schemas.settings import Settings
 from streams.incident_file import Period, SourceMessage, read_incidents
@@ -32,16 +33,22 @@ def read_rows(file: Path, region: RegionFile, last: date, settings: Settings) ->
         messages = [message for message in messages if period.holds(message.recorded_at, region)]
     registry = Registry([region])
     taken = [_take_in(kind, messages, registry, settings) for kind in Kind]
-    refused = sum(refusals for _, refusals in taken)
+    refused = sum((reasons for _, reasons in taken), Counter[str]())
     if refused:
-        click.echo(f"{refused:,} of {len(messages):,} records were refused, and are left out.", err=True)
+        why = ", ".join(f"{reason} {count:,}" for reason, count in refused.most_common())
+        click.echo(f"{refused.total():,} of {len(messages):,} records were refused, and are left out: {why}.", err=True)
     rows = join([rows for rows, _ in taken])
+    imprecise = int((rows["gate"] == Gate.IMPRECISE_TIME).sum())
+    if imprecise:
+        click.echo(
+            f"{imprecise:,} of {len(rows):,} records tell the day or month only: they are kept, not scanned.", err=True
+        )
     return pick(rows, np.lexsort((rows["record"], rows["recorded_us"])))
 
 
 def _take_in(
     kind: Kind, messages: Sequence[SourceMessage], registry: Registry, settings: Settings
-) -> tuple[LocatedArray, int]:
+) -> tuple[LocatedArray, Counter[str]]:
     raw = [RawMessage(message.value, []) for message in messages if message.kind is kind]
     intake = take_in(
         kind,
@@ -51,4 +58,4 @@ def _take_in(
         max_bytes=settings.max_message_bytes,
         tolerance_s=settings.future_tolerance_s,
     )
-    return join(intake.rows.values()), len(intake.refusals)
+    return join(intake.rows.values()), Counter(refusal.rejected.reason.value for refusal in intake.refusals)

@@ -10,7 +10,7 @@ import click
 from schemas.base import ToldError
 
 #: Commands by name; each is the function of its name in the module of its name.
-COMMANDS = ("backtest", "calibrate", "baseline", "demo", "replay", "scan", "simulate", "worker", "contracts")
+COMMANDS = ("backtest", "calibrate", "baseline", "demo", "region", "replay", "scan", "simulate", "worker", "contracts")
 
 
 class OnDemand(click.Group):
@@ -36,6 +36,7 @@ def hotspot() -> None:
     \b
     Examples:
       hotspot demo                          the whole system on this machine, with simulated records
+      hotspot region init FILE --out ours.toml    a region file, proposed from a partnership's own records
       hotspot replay FILE --region regions/chicago.toml --embedded --out out/
       hotspot scan job.prm --out out.json   a scan statistic, as SaTScan is asked for it
       hotspot baseline FILE --region regions/chicago.toml --from 2014-01-01 --to 2016-12-31

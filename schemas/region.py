@@ -9,10 +9,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from holidays import list_supported_countries
 from pydantic import Field, ValidationError, field_validator, model_validator
-from pyproj import CRS
-from pyproj.exceptions import CRSError
 
 from schemas.base import Contract, ToldError
+from schemas.columns import Columns, read_crs
 from schemas.located import KIND_NAMES, Kind
 
 SourceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$")]
@@ -77,14 +76,14 @@ class RegionFile(Contract):
     sources: tuple[Source, ...] = Field(min_length=1)
     institutions: tuple[Institution, ...] = ()
     attribution: str = ""
+    columns: Columns | None = None
+    """Of the partnership's own files of records, for commands that read files; None where they are as the monitor's.
+    Messages on Kafka have no columns."""
 
     @field_validator("crs")
     @classmethod
     def _projected(cls, value: str) -> str:
-        try:
-            crs = CRS.from_user_input(value)
-        except CRSError:
-            raise ValueError(f"crs {value!r} is not a coordinate reference system that pyproj knows") from None
+        crs = read_crs(value)
         if not crs.is_projected:
             raise ValueError(f"crs {value!r} is not projected; the grid needs metres, such as EPSG:27700")
         if {axis.unit_name for axis in crs.axis_info} != {"metre"}:

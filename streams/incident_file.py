@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, time, timedelta
+from itertools import chain
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pydantic_core
 
-from schemas.base import ToldError
 from schemas.located import Kind
 from schemas.region import RegionFile, Source
+from streams.csv_file import IncidentFileError as IncidentFileError
+from streams.csv_file import Layout, Row, layout_of, table
+from streams.partner_rows import check_header, partner_rows
 
 REQUIRED = ("event_id", "occurred_at", "latitude", "longitude", "category", "source")
 OPTIONAL = ("easting", "northing", "location_type", "time_precision", "recorded_at", "record_id", "revision", "status")
-#: UTF-8, with or without the mark that spreadsheet programs put before it.
-ENCODING = "utf-8-sig"
 #: Stands for a record time that cannot be read.
 UNREADABLE = datetime(1970, 1, 1, tzinfo=UTC)
 _EVENT_TYPES = {Kind.ED: "hotspot.ed.attendance", Kind.POLICE: "hotspot.police.incident"}
-
-
-class IncidentFileError(ToldError, ValueError):
-    """An incident file that cannot be used; the message is one sentence for its author."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +69,7 @@ def read_incidents(path: Path, region: RegionFile, period: Period) -> Incidents:
     A row whose times cannot be read is sent as it is: the ingest agent refuses it, and it is accounted for. Raises
     IncidentFileError.
     """
-    rows = list(_rows(path))
+    rows = read_rows(path, region)
     messages = [
         message
         for message in row_messages(rows, region)
@@ -94,27 +88,35 @@ def row_messages(rows: Iterable[Mapping[str, str]], region: RegionFile) -> list[
     return messages
 
 
-def _rows(path: Path) -> Iterator[Mapping[str, str]]:
-    try:
-        with _open(path) as file:
-            reader = csv.DictReader(file)
-            missing = [name for name in REQUIRED if name not in (reader.fieldnames or ())]
-            if missing:
-                raise IncidentFileError(f"The file {path} lacks the column {missing[0]!r}.")
-            for number, row in enumerate(reader, start=2):
-                if None in row or None in row.values():
-                    raise IncidentFileError(f"Line {number} of {path} has another number of columns than its header.")
-                yield row
-    except FileNotFoundError:
-        raise IncidentFileError(f"There is no file {path}.") from None
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
-        raise IncidentFileError(f"The file {path} cannot be read: {error}.") from None
+def read_rows(path: Path, region: RegionFile) -> list[Mapping[str, str]]:
+    """The rows of a file with the columns of an incident file: its own, or those that its region file says it has.
+
+    A region's columns are for files that have them; a file that has ours instead is read as it is. Raises
+    IncidentFileError.
+    """
+    columns = region.columns
+    if columns is None:
+        return list(own_rows(path, table(path, Layout())))
+    rows = table(path, layout_of(path))
+    header = [name.strip() for name in next(rows, [])]
+    if has_own_columns(header) and not set(columns.names) <= set(header):
+        return list(own_rows(path, chain([header], rows)))
+    check_header(header, columns, path)
+    return list(partner_rows(header, list(rows), columns, region))
 
 
-def _open(path: Path) -> IO[str]:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding=ENCODING, newline="")
-    return path.open(encoding=ENCODING, newline="")
+def has_own_columns(header: Row) -> bool:
+    """Whether a file has the columns of an incident file."""
+    return set(REQUIRED) <= set(header)
+
+
+def own_rows(path: Path, rows: Iterator[Row]) -> Iterator[Mapping[str, str]]:
+    """Rows under their header, which must have the columns of an incident file. Raises IncidentFileError."""
+    header = next(rows, [])
+    missing = [name for name in REQUIRED if name not in header]
+    if missing:
+        raise IncidentFileError(f"The file {path} lacks the column {missing[0]!r}.")
+    yield from (dict(zip(header, row, strict=True)) for row in rows)
 
 
 def _message(row: Mapping[str, str], sources: Mapping[str, Source], region: RegionFile) -> SourceMessage:

@@ -93,6 +93,7 @@ def test_all_commands_are_there() -> None:
         "baseline",
         "calibrate",
         "demo",
+        "region",
         "replay",
         "scan",
         "simulate",
