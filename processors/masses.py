@@ -186,12 +186,12 @@ class Masses:
         )
         self._cells = cells
         if before is not None and before._cells is cells:
-            self._surroundings = before._surroundings
+            self._surroundings: Surroundings = before._surroundings
         else:
             before, self._surroundings = None, surroundings(cells.offsets)
         if before is not None and before._same_tiles(self._shares):
             # Rows are counted from the seen cells, which come first.
-            self._around = before._around + np.int32(self._shares.cells.size - before._shares.cells.size)
+            self._around: Small = before._around + np.int32(self._shares.cells.size - before._shares.cells.size)
         else:
             self._around = _look_around_all(self._shares, self._surroundings.reach)
         self._row_of: Small = np.empty(0, np.int32)
