@@ -84,12 +84,11 @@ class Bar(NamedTuple):
     scored: Bytes
     """[kind] whether it has an expectation."""
     penalty: Floats
-    """[radius and shape] what is taken off a score."""
+    """[S] what is taken off a score."""
     enough: Floats
-    """[radius and shape, count] the largest expectation under which a count of one kind can do its part to reach the
-    floor."""
+    """[S, count] the largest expectation under which a count of one kind can still do its part to reach the floor."""
     needed: Halves
-    """[radius and shape, bin] the least count that can do so, for the expectations of a bin (`bin_edges`)."""
+    """[S, bin] the least count that can do so, for the expectations of a bin (`bin_edges`)."""
     least: Floats
     """[S, feed and block] least exposure within the epoch."""
     least_of_feed: Floats

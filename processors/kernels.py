@@ -36,7 +36,7 @@ def survey(board: Board, bar: Bar, from_cell: int, to_cell: int) -> None:
     radii, shapes = board.radii.size, board.spans.size
     counts, need = board.counts.reshape(board.counts.size), board.need.reshape(board.need.size)
     needed = bar.needed.reshape(bar.needed.size)
-    step = np.arange(radii * shapes) * BINS
+    step = np.arange(radii * shapes) % shapes * BINS
     low = np.empty(radii * shapes, np.float32)
     bits = low.view(np.int32)
     least, least_of_feed = bar.least.T.copy(), bar.least_of_feed.T.copy()
@@ -128,13 +128,13 @@ def _precedes(board: Board, a: int, b: int) -> bool:
 
 @njit(cache=True, nogil=True)
 def _needed_now(bar: Bar, exposed: Floats) -> Ints:
-    """For each count that the epoch's bounds ask for, the count that is needed at this look: [radius and shape, count].
+    """For each count that the epoch's bounds ask for, the count that is needed at this look: [shape, count].
 
     Expectations are now at least so many times their bounds as the least of their terms is. A count is needed where
     the bound is above what is enough for one less.
     """
     shapes, feeds = bar.least_of_feed.shape
-    needed = np.empty((bar.enough.shape[0], LOOKED_UP), np.int64)
+    needed = np.empty((shapes, LOOKED_UP), np.int64)
     for s in range(shapes):
         times = math.inf
         for f in range(feeds):
@@ -146,16 +146,15 @@ def _needed_now(bar: Bar, exposed: Floats) -> Ints:
             if bar.least_of_feed[s, f] > 0.0:
                 times = min(times, total / bar.least_of_feed[s, f])
         times *= ROUNDING
-        for w in range(s, needed.shape[0], shapes):
-            count = 0
-            for least in range(LOOKED_UP):
-                needed[w, least] = least
-                if least > 0 and times > 1.0 and math.isfinite(times):
-                    low = times * bar.enough[w, least - 1]
-                    count = max(count, least)
-                    while count < bar.enough.shape[1] - 1 and bar.enough[w, count] < low:
-                        count += 1
-                    needed[w, least] = count
+        count = 0
+        for least in range(LOOKED_UP):
+            needed[s, least] = least
+            if least > 0 and times > 1.0 and math.isfinite(times):
+                low = times * bar.enough[s, least - 1]
+                count = max(count, least)
+                while count < bar.enough.shape[1] - 1 and bar.enough[s, count] < low:
+                    count += 1
+                needed[s, least] = count
     return needed
 
 
@@ -178,7 +177,7 @@ def detect(board: Board, bar: Bar, exposed: Floats) -> tuple[Ints, Floats]:
         for k in range(KINDS):
             count, least = counts[cell, k, r, s], need[cell, k, r, s]
             needed |= count >= least
-            hopeful |= count >= (now[r * spans + s, least] if many and least < LOOKED_UP else least)
+            hopeful |= count >= (now[s, least] if many and least < LOOKED_UP else least)
         if not needed:  # incidents left it; it is listed again when others enter
             board.listed[cell, r, s] = 0
             board.cursor[LISTED] -= 1
@@ -187,9 +186,7 @@ def detect(board: Board, bar: Bar, exposed: Floats) -> tuple[Ints, Floats]:
         i += 1
         if not hopeful:
             continue
-        reached = (
-            _score(counts, mass, scored, first, bar.min_incidents, exposed, (cell, r, s)) - bar.penalty[r * spans + s]
-        )
+        reached = _score(counts, mass, scored, first, bar.min_incidents, exposed, (cell, r, s)) - bar.penalty[s]
         if reached >= bar.floor and board.holders[cell] > 0:
             window[n] = code
             score[n] = reached

@@ -49,12 +49,11 @@ INCIDENTS_A_CHANGE = 2
 def new_bar(settings: DetectionSettings, floor: float, scored: tuple[bool, ...], first: Ints) -> Bar:
     """What windows must reach. Its bounds are filled in by the first look. `first` is `Feeds.first`."""
     spans = len(settings.shapes)
-    penalties = np.array(settings.penalties).ravel()
-    enough = np.full((penalties.size, MOST_COUNTED), -1.0)
+    enough = np.full((spans, MOST_COUNTED), -1.0)
     kinds = max(sum(scored), 1)
     if math.isfinite(floor):
-        different, which = np.unique(penalties, return_inverse=True)
-        enough = np.stack([enough_for((floor + p) / kinds * (1.0 - 1e-9), MOST_COUNTED) for p in different])[which]
+        of = {p: enough_for((floor + p) / kinds * (1.0 - 1e-9), MOST_COUNTED) for p in set(settings.penalties)}
+        enough = np.stack([of[penalty] for penalty in settings.penalties])
     # One kind alone must bring all that a detection needs.
     lowest = settings.min_incidents if kinds == 1 else 1
     needed = [np.clip(np.searchsorted(row, bin_edges()), lowest, MOST_COUNTED - 1) for row in enough]
@@ -62,7 +61,7 @@ def new_bar(settings: DetectionSettings, floor: float, scored: tuple[bool, ...],
         floor=float(floor),
         min_incidents=settings.min_incidents,
         scored=np.array(scored, np.uint8),
-        penalty=penalties,
+        penalty=np.array(settings.penalties),
         enough=enough,
         needed=np.stack(needed).astype(np.uint16),
         least=np.zeros((spans, int(first[-1]) * BLOCKS)),
@@ -108,8 +107,7 @@ class WindowCounts:
         self._settings = settings
         self._local = local
         self.cells = CellIndex(settings.radii_cells)
-        self._shapes = settings.shapes
-        self._penalties = [penalty for of_radius in settings.penalties for penalty in of_radius]
+        self._shapes, self._penalties = settings.shapes, settings.penalties
         self._board = new_board(self.cells, settings.radii_cells, self._shapes, 0, 256)
         self._exposed = np.zeros((len(self._shapes), 0))  # as of the last look
         self._baseline: Baseline | None = None
@@ -290,7 +288,7 @@ class WindowCounts:
                 sum(parts),
                 tuple(parts),
                 tuple(everywhere),
-                self._penalties[window % len(self._penalties)],
+                self._penalties[window % len(shapes)],
                 shapes[window % len(shapes)].part,
             )
             for ix, iy, window, counts, everywhere, means, parts in columns

@@ -52,8 +52,6 @@ class DetectionSettings(Contract):
     span_penalty: float = Field(default=0.75, ge=0, le=2)
     """How far the bar is raised for windows shorter than a day or longer than two weeks: by this times the logarithm of
     how many times shorter or longer."""
-    radius_penalty: float = Field(default=1.0, ge=0, le=4)
-    """How far it is raised for radii below one or above four cells: likewise; none at all counts as half a cell."""
     part_penalty: float = Field(default=1.0, ge=0, le=10)
     """How far it is raised for windows that hold one part of the week only."""
     min_incidents: int = Field(default=3, ge=2, le=100)
@@ -100,23 +98,17 @@ class DetectionSettings(Contract):
         return (*in_parts, *(Shape(span, WeekPart.ANY) for span in self.spans_s))
 
     @property
-    def penalties(self) -> tuple[tuple[float, ...], ...]:
-        """What is taken off the score of a window before it is compared with others, [radius, shape].
+    def penalties(self) -> tuple[float, ...]:
+        """What is taken off the score of a window of each shape before it is compared with others.
 
-        There are as many more windows to be wrong in as they are shorter or smaller (Dümbgen and Spokoiny 2001; Walther
-        and Perry 2022), and hotspots seldom are as large or long as the largest: without a penalty most of the alarm
-        budget goes to windows of sizes at which hardly a hotspot is found.
+        There are as many more windows to be wrong in as they are shorter (Dümbgen and Spokoiny 2001; Walther and Perry
+        2022): without a penalty more than half of the alarm budget goes to bursts that are over within a night.
         """
-        of_radius = [
-            self.radius_penalty * max(math.log(1.0 / max(r, 0.5)), math.log(max(r, 0.5) / 4.0), 0.0)
-            for r in self.radii_cells
-        ]
-        of_shape = [
+        return tuple(
             self.span_penalty * max(math.log(DAY_S / shape.span_s), math.log(shape.span_s / (14 * DAY_S)), 0.0)
             + (self.part_penalty if shape.part is not WeekPart.ANY else 0.0)
             for shape in self.shapes
-        ]
-        return tuple(tuple(radius + shape for shape in of_shape) for radius in of_radius)
+        )
 
 
 class Detection(NamedTuple):
@@ -135,7 +127,7 @@ class Detection(NamedTuple):
     around: tuple[int, ...] = (0, 0)
     """Incidents of the whole region in the same span."""
     penalty: float = 0.0
-    """Of its radius and shape."""
+    """Of its shape."""
     part: WeekPart = WeekPart.ANY
     """The window holds only these hours of its span."""
 

@@ -79,10 +79,10 @@ def expected_windows(detector: Detector, as_of: int) -> list[Detection]:
     masses = Masses(baseline, detector._windows.cells)
     reached = []
     for ix, iy in sorted({(int(row["ix"]), int(row["iy"])) for row in rows}):
-        for radius, penalties in zip(SMALL.radii_cells, SMALL.penalties, strict=True):
+        for radius in SMALL.radii_cells:
             cells = np.array([(ix + dx, iy + dy) for dx, dy in naive.disc(radius)], np.int64)
             share = masses.shares(cells[:, 0], cells[:, 1]).sum(axis=0)
-            for (span, part), penalty in zip(SMALL.shapes, penalties, strict=True):
+            for (span, part), penalty in zip(SMALL.shapes, SMALL.penalties, strict=True):
                 observed = tuple(naive.count(recent, k, ix, iy, radius, span, as_of, part, CHICAGO) for k in (0, 1))
                 window = detector.evaluate(ix, iy, radius, span, as_of, part)
                 assert window.observed == observed

@@ -145,7 +145,7 @@ def test_no_window_below_its_needed_count_can_reach_the_floor(fitted: Baseline, 
                     for s in range(SHAPES):
                         mu = float(board.mass[cell, r, 4 * k : 4 * k + 4] @ exposed[s, 4 * k : 4 * k + 4])
                         need = int(board.need[cell, k, r, s])
-                        bar = (floor + SMALL.penalties[r][s]) / kinds
+                        bar = (floor + SMALL.penalties[s]) / kinds
                         assert naive.surprise(need - 1, mu) < bar
                         sharp += naive.surprise(need + 1, mu) >= bar
     assert sharp > 0  # the bound is not empty
