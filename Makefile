@@ -6,7 +6,7 @@ ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench lock generated servers clean
+.PHONY: help demo test check docs bench lock generated servers clean
 
 help: ## Say what each command does
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -33,6 +33,10 @@ check: $(VENV)/.dev ## Lint, types, import directions
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(VENV)/.dev ## The site of docs/ into build/docs; fails on a warning or a link that leads nowhere
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --doctree-dir build/doctrees docs build/docs
+	$(BIN)/python -m docs.extensions.links build/docs
 
 bench: $(VENV)/.dev ## Measure what is promised; writes bench/results.json
 	$(BIN)/python -m bench $(ARGS)
