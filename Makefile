@@ -54,4 +54,4 @@ lock: ## Resolve the pinned, hashed dependencies again (needs uv)
 	printf 'setuptools\n' | uv pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 -c requirements-dev.lock - >> requirements.lock
 
 clean: ## Remove what these commands made
-	rm -rf $(VENV) .tools build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .tools build docs/reference docs/project *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -26,7 +26,10 @@ myst_dmath_double_inline = True
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
+autodoc_preserve_defaults = True
+toc_object_entries = False
 python_use_unqualified_type_names = True
+smartquotes = False  # two hyphens begin an option
 default_role = "code"  # docstrings mark code as Markdown does
 
 html_theme = "furo"

@@ -1,8 +1,8 @@
 """The command blocks of pages: which are run, which are not and why, and what they are said to print.
 
-A comment on the line before a block, which readers do not see, says what is done with it: `<!-- run -->`,
-`<!-- not run: reason -->`; and before a block that shows what the last one printed, `<!-- output -->` (all of stdout) or
-`<!-- stderr -->` (some of its lines). Numbers there may differ; `…` stands for anything, alone on a line for any lines.
+A comment on the line before a block, which readers do not see, says what is done with it: `<!-- run -->` or
+`<!-- not run: reason -->`. Before a block that shows what the last one printed stands `<!-- output -->` (all of stdout)
+or `<!-- stderr -->` (some of its lines). Numbers there may differ, `…` is anything, alone on a line any lines.
 """
 
 from __future__ import annotations

@@ -30,9 +30,9 @@ PAGES = {
 }
 #: Pages whose blocks are not run as a whole, and why.
 NOT_RUN = {
-    "docs/backtest.md": "on real records, which are not here; howto/backtest.md runs the same command on simulated ones",
-    "docs/regions.md": "tests/test_regions.py runs its commands",
-    "docs/evaluation.md": "hours, on real records, which are not here",
+    "docs/backtest.md": "on real records, which are not here; howto/backtest.md runs the command on simulated ones",
+    "docs/regions.md": "not marked yet: it is to be written",
+    "docs/evaluation.md": "on real records, which are not here",
 }
 ALL = [block for blocks in PAGES.values() for block in blocks]
 RUN = sorted({block.page for block in ALL if block.runs})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import datetime
 
 import click
 
@@ -101,5 +102,4 @@ def _default(option: click.Option, context: click.Context) -> str:
     default = option.get_default(context)
     if option.is_flag or default is None or default == "" or not option.show_default:
         return ""
-    shown = default.date() if isinstance(option.type, click.DateTime) else default
-    return code(shown)
+    return code(default.date() if isinstance(default, datetime) else default)

@@ -6,7 +6,7 @@ import importlib
 import json
 import pkgutil
 from collections.abc import Callable
-from enum import StrEnum
+from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Any, Final
 
@@ -74,8 +74,8 @@ def _settings(model: Any, prefix: str) -> str:
             continue
         default = model.model_fields[name].default
         shown = ",".join(map(str, default)) if name == "regions" else _shown(default)
-        rows.append((code(prefix + name.upper()), form_of(field), code(shown), field.get("description", "")))
-    return table(("variable", "form", "default", "meaning"), rows)
+        rows.append((code(prefix + name.upper()), field.get("description", ""), code(shown), form_of(field)))
+    return table(("variable", "meaning", "default", "form"), rows)
 
 
 def _shown(value: object) -> str:
@@ -104,7 +104,7 @@ def metrics_page() -> str:
 
 def codes_page() -> str:
     """Every closed list of codes."""
-    enums: dict[str, tuple[type, str]] = {
+    enums: dict[str, tuple[type[Enum], str]] = {
         "Why an alert is sent": (AlertReason, "`reason` of an alert; nothing else is ever sent."),
         "States of an episode": (EpisodeState, "`state` of an alert."),
         "Problems of feeds": (FeedProblem, "`not_known` of an alert, and a label of `hotspot_feed_problem`."),
@@ -124,13 +124,13 @@ def codes_page() -> str:
         told = _member_texts(enum)
         rows = [
             (code(name.lower() if not isinstance(member, StrEnum) else member.value), told.get(name, ""))
-            for name, member in getattr(enum, "__members__").items()
+            for name, member in enum.__members__.items()
         ]
         parts += [f"## {title}\n", about + "\n", table(("code", "meaning"), rows)]
     return "\n".join(parts)
 
 
-def _member_texts(enum: type) -> dict[str, str]:
+def _member_texts(enum: type[Enum]) -> dict[str, str]:
     """What is written below the members of an enumeration."""
     found = ModuleAnalyzer.for_module(enum.__module__).find_attr_docs()
     return {name: " ".join(lines) for (owner, name), lines in found.items() if owner == enum.__name__}
@@ -164,14 +164,18 @@ def messages_page(folder: Path) -> str:
     parts = [
         "# Messages\n",
         "The contracts, as the code checks them. `hotspot contracts export DIR` writes the same JSON Schemas. Within a"
-        " major version a contract only grows. For partners, [integrators](../integrators.md#what-to-send) says more.\n",
+        " major version a contract only grows. [Integrators](../integrators.md#what-to-send) says more to partners.\n",
     ]
     for name, text in schema_files():
         write(folder / "schemas" / name, text)
         schema = json.loads(text)
         title = name.removesuffix(".json").removesuffix(".schema").removesuffix(".layout")
         parts.append(f"## {title}\n")
-        parts.append(f"Where: {schema['$comment']}. [{name}](schemas/{name})\n" if "$comment" in schema else f"[{name}](schemas/{name})\n")
+        parts.append(
+            f"Where: {schema['$comment']}. [{name}](schemas/{name})\n"
+            if "$comment" in schema
+            else f"[{name}](schemas/{name})\n"
+        )
         if name.endswith(".schema.json"):
             parts.append(contract_text(schema, 3))
         else:
@@ -182,9 +186,8 @@ def messages_page(folder: Path) -> str:
 
 def region_page() -> str:
     """The fields of a region file."""
-    return (
-        "# Region file\n\nA region file is TOML; [regions](../regions.md) says how to make one.\n\n"
-        + contract_text(schema_of(RegionFile), 2)
+    return "# Region file\n\nA region file is TOML; [regions](../regions.md) says how to make one.\n\n" + contract_text(
+        schema_of(RegionFile), 2
     )
 
 
@@ -228,8 +231,10 @@ def library_page() -> str:
             options = "   :members:\n   :no-undoc-members:\n" if directive == "autoclass" else ""
             parts.append(f".. {directive}:: {module}.{name}\n{options}")
         parts.append("```\n")
-    parts.append("## `schemas.scan`\n\nWhat a scan is asked for; its result is among the"
-                 " [files](results.md#the-result-of-a-scan).\n\n### ScanJob\n")
+    parts.append(
+        "## `schemas.scan`\n\nWhat a scan is asked for; its result is among the"
+        " [files](results.md#the-result-of-a-scan).\n\n### ScanJob\n"
+    )
     parts.append(contract_text(schema_of(ScanJob), 4))
     return "\n".join(parts)
 
@@ -254,7 +259,14 @@ def write_reference(folder: Path) -> None:
         write(folder / f"{name}.md", make())
 
 
+def _without_aliases(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
+    """Fields of a named tuple that say nothing of themselves say nothing: Python would have them say their number."""
+    if lines and lines[0].startswith("Alias for field number"):
+        lines.clear()
+
+
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Called by Sphinx."""
+    app.connect("autodoc-process-docstring", _without_aliases)
     app.connect("builder-inited", lambda app: write_reference(Path(app.srcdir) / FOLDER))
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import TypeAdapter
 
 Schema = Mapping[str, Any]
 _LIMITS: Final = {
@@ -38,7 +38,7 @@ def code(text: object) -> str:
     return f"`{text}`" if str(text) else ""
 
 
-def schema_of(model: type[BaseModel] | type) -> Schema:
+def schema_of(model: type[Any]) -> Schema:
     """The JSON Schema of what a contract writes."""
     return TypeAdapter(model).json_schema(mode="serialization")
 
@@ -82,8 +82,7 @@ def _default(field: Schema, required: bool) -> str:
 def form_of(field: Schema) -> str:
     """What a value may be, in a few words."""
     if "$ref" in field:
-        name = field["$ref"].rpartition("/")[2]
-        return name
+        return str(field["$ref"]).rpartition("/")[2]
     if "const" in field:
         return code(json.dumps(field["const"], ensure_ascii=False))
     if "enum" in field:
