@@ -29,6 +29,11 @@ from streams.topics import DAY_MS, Topics, topic_table
 from tests.builders import ROOT
 
 DOCS = ROOT / "docs"
+#: Folders whose files pages may name.
+IN_REPOSITORY = {path.name for path in ROOT.iterdir() if path.is_dir()} - {"build", "regions", "out"}
+SETTINGS = {f"HOTSPOT_{name.upper()}" for name in Settings.model_fields} | {
+    f"HOTSPOT_DETECTION__{name.upper()}" for name in DetectionSettings.model_fields
+}
 RETENTION = (DOCS / "data-protection.md").read_text(encoding="utf-8")
 
 
@@ -100,6 +105,18 @@ def test_addresses_elsewhere_are_judged_by_their_form() -> None:
     assert well_formed("https://www.satscan.org/") and well_formed("http://127.0.0.1:3000")
     assert well_formed("mailto:a@b.org")
     assert not any(map(well_formed, ["https:///x", "ftp://a.org", "http://a b.org", "mailto:nobody"]))
+
+
+@pytest.mark.parametrize("page", source_pages(), ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_files_settings_and_metrics_that_are_named_exist(page: Path) -> None:
+    """What is written as code and looks like one of these."""
+    spans = set(re.findall(r"`([^`\n]+)`", page.read_text(encoding="utf-8")))
+    files = {span for span in spans if re.fullmatch(r"(\w+/)+[\w.-]+\.(py|md|toml|yml|json|properties|sh)", span)}
+    assert {name for name in files if not (ROOT / name).is_file() and name.split("/")[0] in IN_REPOSITORY} == set()
+    named = {match for span in spans for match in re.findall(r"\bHOTSPOT_[A-Z0-9_]+", span)}
+    assert named - SETTINGS - {"HOTSPOT_", "HOTSPOT_DETECTION__"} == set()
+    metrics = {match for span in spans for match in re.findall(r"\bhotspot_[a-z_]+", span)}
+    assert metrics - metric_names() == set()
 
 
 # --- what pages need ------------------------------------------------------------------------------------------------
