@@ -15,6 +15,7 @@ import click
 import pytest
 
 from cli.main import hotspot
+from docs.extensions.commands import commands
 from tests.builders import ROOT
 from tests.docs_blocks import COMMANDS, Block, blocks_of, says_otherwise, shell_lines
 
@@ -109,13 +110,13 @@ def calls(block: Block) -> Iterator[list[str]]:
 
 @pytest.mark.parametrize("block", [block for block in ALL if list(calls(block))], ids=str)
 def test_commands_and_options_are_those_that_there_are(block: Block) -> None:
+    contexts = {name: context for context, name in commands(hotspot)}
     for arguments in calls(block):
-        command: click.Command = hotspot
-        while isinstance(command, click.Group) and arguments and not arguments[0].startswith("-"):
-            found = command.get_command(click.Context(command), arguments[0])
-            assert found is not None, f"{block}: there is no command {arguments[0]!r}"
-            command, arguments = found, arguments[1:]
-        command.make_parser(click.Context(command)).parse_args(list(arguments))  # raises NoSuchOption
+        name = "hotspot"
+        while isinstance(contexts[name].command, click.Group) and arguments and not arguments[0].startswith("-"):
+            name, arguments = f"{name} {arguments[0]}", arguments[1:]
+            assert name in contexts, f"{block}: there is no command {name!r}"
+        contexts[name].command.make_parser(contexts[name]).parse_args(list(arguments))  # raises NoSuchOption
 
 
 # --- the judge itself -----------------------------------------------------------------------------------------------

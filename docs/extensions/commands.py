@@ -13,7 +13,8 @@ from docs.extensions.tables import code, table
 
 def commands(command: click.Command, context: click.Context | None = None) -> Iterator[tuple[click.Context, str]]:
     """Every command below one and itself, with its context and its full name."""
-    here = click.Context(command, parent=context, info_name=command.name)
+    # Click remembers the help option of the first context that asks for it: that has to be the command's own.
+    here = click.Context(command, parent=context, info_name=command.name, **command.context_settings)
     yield here, here.command_path
     if isinstance(command, click.Group):
         for name in command.list_commands(here):
