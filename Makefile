@@ -6,7 +6,7 @@ ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench lock generated servers clean
+.PHONY: help demo test check docs bench lock generated servers clean
 
 help: ## Say what each command does
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -34,6 +34,10 @@ check: $(VENV)/.dev ## Lint, types, import directions
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(VENV)/.dev ## The site of docs/ into build/docs; fails on a warning or a link that leads nowhere
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --doctree-dir build/doctrees docs build/docs
+	$(BIN)/python -m docs.extensions.links build/docs
+
 bench: $(VENV)/.dev ## Measure what is promised; writes bench/results.json
 	$(BIN)/python -m bench $(ARGS)
 
@@ -50,4 +54,4 @@ lock: ## Resolve the pinned, hashed dependencies again (needs uv)
 	printf 'setuptools\n' | uv pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 -c requirements-dev.lock - >> requirements.lock
 
 clean: ## Remove what these commands made
-	rm -rf $(VENV) .tools build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .tools build docs/reference docs/project *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -33,9 +33,13 @@ class AlertReason(StrEnum):
     """Why this revision was sent; nothing else is ever sent."""
 
     OPENED = "opened"
+    """A window reached the threshold where no episode was open."""
     ESCALATED = "escalated"
+    """The score is 1.5 times that of the last alert, with at least two incidents more."""
     EVIDENCE_WITHDRAWN = "evidence_withdrawn"
+    """Records of what was told were withdrawn or amended; with state `retracted` where too little is left."""
     CLOSED = "closed"
+    """It was below the closing level for a day."""
 
 
 HoursName = Literal["any", "mornings", "afternoons", "nights", "weekend_days", "weekend_nights"]

@@ -33,11 +33,17 @@ class Gate(IntEnum):
     """Why a record is kept and shown, but not scanned."""
 
     NONE = 0
+    """It is scanned."""
     NO_LOCATION = 1
+    """It has no place, or one known only to a district or so."""
     INSTITUTION = 2
+    """It lies at a hospital, police station, custody suite or prison of the region file."""
     IMPRECISE_TIME = 3
+    """Its time is known only to the day or month."""
     WITHDRAWN_UNSEEN = 4
+    """It was withdrawn before it was ever seen."""
     DEFAULT_TIME = 5
+    """Its time is one that its feed writes where it knows none."""
 
 
 #: One row a revision. Times are whole seconds since 1970 UTC, but `recorded_us`, which orders revisions.
