@@ -47,8 +47,8 @@ class DetectionSettings(Contract):
     """Radii of the windows, in cells, smallest first."""
     spans_s: tuple[int, ...] = tuple(hours * HOUR_S for hours in (6, 12, 24, 48, 72, 168, 336, 672))
     """Lengths of the windows in seconds, shortest first."""
-    part_spans_s: tuple[int, ...] = ()
-    """Lengths, of those above, of windows that hold one part of the week only; none unless asked for, as they cost."""
+    part_spans_s: tuple[int, ...] = tuple(days * DAY_S for days in (7, 14, 28))
+    """Lengths, of those above, of windows that hold one part of the week only; none for no such windows."""
     span_penalty: float = Field(default=0.75, ge=0, le=2)
     """How far the bar is raised for windows shorter than a day or longer than two weeks: by this times the logarithm of
     how many times shorter or longer."""
