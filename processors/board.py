@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from processors.arrays import BLOCKS, KINDS, Bytes, Floats, Halves, Ints, Singles, Small
+from processors.arrays import BLOCKS, KINDS, Bytes, Floats, Halves, Ints, Singles, Small, Words
 from processors.cells import CellIndex
 from processors.localtime import Hours
 from schemas.detection import Shape
@@ -18,13 +18,19 @@ ENTERED = 1
 """Those of them that have happened as of now; they come first, for the live incidents are sorted by time."""
 LISTED = 2
 """Candidate windows."""
-NOW = 3
+HOT = 3
+"""Cells with candidates."""
+NOW = 4
 """As of when the counts are."""
-EPOCH_END = 4
+EPOCH_END = 5
 """The bounds that candidates were chosen by hold before this moment."""
-CALENDAR = 5
+CALENDAR = 6
 """Number of the first hour of the calendar."""
-LEFT = 6
+LEAST = 7
+"""Incidents, all kinds together, that a window must have to be a candidate."""
+EPOCH = 8
+"""How many hours the last epoch of bounds was to last; 0 before the first."""
+LEFT = 9
 """From here on, by shape: incidents that have left its span."""
 LONG_AGO = -(2**62)
 NEVER = 2**16 - 1
@@ -53,13 +59,16 @@ class Board(NamedTuple):
     once: these lie side by side."""
     need: Halves
     """[cell, kind, R, S] a count below which a kind cannot make its window a detection within the epoch."""
-    listed: Bytes
-    """[cell, R, S] whether a window is a candidate."""
+    listed: Words
+    """[cell, R] a bit for each shape: whether a window is a candidate. They are those that have a count they need, and
+    incidents enough; and perhaps more."""
+    hot: Bytes
+    """[cell] whether it is among `candidates`."""
     mass: Singles
     """[cell, R, feed and block] part of the region's expectation that falls into a disc; in half the room, for it is
     the largest array, and read at every score."""
     candidates: Small
-    """Windows, numbered (cell · R + radius) · S + span: all that have a count they need, and perhaps more."""
+    """Cells with candidates, in no order."""
     when: Ints
     """Event times of the live incidents, sorted."""
     where: Small
@@ -105,8 +114,13 @@ def bin_edges() -> Floats:
     return edges
 
 
-def new_board(cells: CellIndex, radii: tuple[int, ...], shapes: tuple[Shape, ...], feeds: int, live: int) -> Board:
-    """An empty board for the cells of an index, with room for its capacity and for `live` incidents."""
+def new_board(
+    cells: CellIndex, radii: tuple[int, ...], shapes: tuple[Shape, ...], feeds: int, live: int, least: int
+) -> Board:
+    """An empty board for the cells of an index, with room for its capacity and for `live` incidents.
+
+    Windows with fewer than `least` incidents are no candidates.
+    """
     n, r, s = cells.capacity, len(radii), len(shapes)
     board = Board(
         ix=cells.ix,
@@ -116,9 +130,10 @@ def new_board(cells: CellIndex, radii: tuple[int, ...], shapes: tuple[Shape, ...
         holders=np.zeros(n, np.int32),
         counts=np.zeros((n, KINDS, r, s), np.int32),
         need=np.full((n, KINDS, r, s), NEVER, np.uint16),
-        listed=np.zeros((n, r, s), np.uint8),
+        listed=np.zeros((n, r), np.uint64),
+        hot=np.zeros(n, np.uint8),
         mass=np.zeros((n, r, feeds * BLOCKS), np.float32),
-        candidates=np.zeros(n * r * s, np.int32),
+        candidates=np.zeros(n, np.int32),
         when=np.zeros(live, np.int64),
         where=np.zeros(live, np.int32),
         kind=np.zeros(live, np.uint8),
@@ -129,29 +144,31 @@ def new_board(cells: CellIndex, radii: tuple[int, ...], shapes: tuple[Shape, ...
         calendar=np.zeros(1, np.uint8),
         cursor=np.zeros(LEFT + s, np.int64),
     )
+    board.cursor[LEAST] = least
     clear(board)
     return board
 
 
 def clear(board: Board) -> None:
     """Forget all incidents, holders and candidates; the masses stay."""
-    first = board.cursor[CALENDAR]
-    for counts in (board.holders, board.counts, board.listed, board.cursor):
+    kept = board.cursor[[CALENDAR, LEAST]]
+    for counts in (board.holders, board.counts, board.listed, board.hot, board.cursor):
         counts[...] = 0
     board.cursor[[NOW, EPOCH_END]] = LONG_AGO
-    board.cursor[CALENDAR] = first
+    board.cursor[[CALENDAR, LEAST]] = kept
 
 
 def grown(board: Board, cells: CellIndex, live: int) -> Board:
     """The same board with room for the index's cells and for `live` incidents."""
     radii = tuple(board.radii.tolist())
     shapes = tuple(Shape(*shape) for shape in zip(board.spans.tolist(), board.parts.tolist(), strict=True))
-    larger = new_board(cells, radii, shapes, board.mass.shape[2] // BLOCKS, max(live, board.when.size))
+    larger = new_board(cells, radii, shapes, board.mass.shape[2] // BLOCKS, max(live, board.when.size), 0)
     for name in (
         "holders",
         "counts",
         "need",
         "listed",
+        "hot",
         "mass",
         "candidates",
         "when",

@@ -193,7 +193,12 @@ class NullScene:
         self._usual = self._cells.ensure(baseline.places.ix, baseline.places.iy)
         self._where = self._cells.ensure(null.ix, null.iy).astype(np.int32)
         self._board = new_board(
-            self._cells, settings.radii_cells, settings.shapes, baseline.feeds.kind.size, null.kind.size + 1
+            self._cells,
+            settings.radii_cells,
+            settings.shapes,
+            baseline.feeds.kind.size,
+            null.kind.size + 1,
+            settings.min_incidents,
         )
         Masses(baseline, self._cells).fill(np.arange(self._cells.size), self._board.mass)
         last = int(null.known[-1]) if null.known.size else begin

@@ -6,18 +6,25 @@ import numpy as np
 from numba import njit
 
 from processors.arrays import KINDS, Ints
-from processors.board import CALENDAR, ENTERED, LEFT, LISTED, LIVE, NOW, Board
+from processors.board import CALENDAR, ENTERED, HOT, LEAST, LEFT, LISTED, LIVE, NOW, Board
 from processors.exposure import HOUR
 from processors.live import HOLD, REMOVE
 
+assert KINDS == 2  # `_enter` looks at the one and the other
+
 
 @njit(cache=True, nogil=True)
-def list_window(board: Board, cell: int, radius: int, span: int) -> None:
+def list_window(board: Board, cell: int, radius: int, shape: int) -> None:
     """Make a window a candidate."""
-    if board.listed[cell, radius, span] == 0:
-        board.listed[cell, radius, span] = 1
-        board.candidates[board.cursor[LISTED]] = (cell * board.radii.size + radius) * board.spans.size + span
-        board.cursor[LISTED] += 1
+    bit = np.uint64(1) << np.uint64(shape)
+    if board.listed[cell, radius] & bit:
+        return
+    board.listed[cell, radius] |= bit
+    board.cursor[LISTED] += 1
+    if board.hot[cell] == 0:
+        board.hot[cell] = 1
+        board.candidates[board.cursor[HOT]] = cell
+        board.cursor[HOT] += 1
 
 
 @njit(cache=True, nogil=True)
@@ -59,7 +66,7 @@ def _leave(board: Board, cell: int, kind: int, when: int, part: int) -> None:
 
 @njit(cache=True, nogil=True)
 def _enter(board: Board, cell: int, kind: int, when: int, part: int) -> None:
-    """Count an incident in all windows that hold it, and list those that now have what they need.
+    """Count an incident in all windows that hold it, and list those that now have what they need, and incidents enough.
 
     The windows of one centre that hold a cell lie side by side, and are gone through many at a time, with one to add
     for the shapes that hold the moment. (Unsigned places, for with signed ones each is asked whether it is negative.)
@@ -67,6 +74,7 @@ def _enter(board: Board, cell: int, kind: int, when: int, part: int) -> None:
     neighbours, ring = board.neighbours, board.ring
     radii, shapes = board.radii.size, board.spans.size
     counts, need = board.counts.reshape(board.counts.size), board.need.reshape(board.need.size)
+    least = board.cursor[LEAST]
     add = np.zeros(radii * shapes, np.int32)
     for first, last in (_holding(board, when, 0), _holding(board, when, part)):
         for r in range(radii):
@@ -76,14 +84,16 @@ def _enter(board: Board, cell: int, kind: int, when: int, part: int) -> None:
         if centre < 0:
             continue
         start = np.uint64((centre * KINDS + kind) * add.size)
+        beside = np.uint64((centre * KINDS + 1 - kind) * add.size)
         reached = 0
         for w in range(np.uint64(ring[o] * shapes), np.uint64(add.size)):
-            count = counts[start + w] + add[w]
+            count, other = counts[start + w] + add[w], counts[beside + w]
             counts[start + w] = count
-            reached += count >= need[start + w]
+            reached += ((count >= need[start + w]) | (other >= need[beside + w])) & (count + other >= least)
         if reached:
             for w in range(np.uint64(ring[o] * shapes), np.uint64(add.size)):
-                if counts[start + w] >= need[start + w]:
+                count, other = counts[start + w], counts[beside + w]
+                if count + other >= least and (count >= need[start + w] or other >= need[beside + w]):
                     list_window(board, centre, w // np.uint64(shapes), w % np.uint64(shapes))
 
 

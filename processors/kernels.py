@@ -7,13 +7,27 @@ import math
 import numpy as np
 from numba import njit
 
-from processors.arrays import BLOCKS, KINDS, Bytes, Floats, Ints, Singles, Small
-from processors.board import BIN_SHIFT, BINS, ENTERED, EPOCH_END, FIRST_BIN, LEFT, LISTED, NEVER, Bar, Board
+from processors.arrays import BLOCKS, KINDS, Bytes, Floats, Halves, Ints, Singles, Small
+from processors.board import (
+    BIN_SHIFT,
+    BINS,
+    ENTERED,
+    EPOCH,
+    EPOCH_END,
+    FIRST_BIN,
+    HOT,
+    LEAST,
+    LEFT,
+    LISTED,
+    NEVER,
+    Bar,
+    Board,
+)
 from processors.counting import advance, list_window
 from processors.exposure import HOUR, ROUNDING, Rates, exposure, least_exposure, note_silence
 from processors.score import discs_touch, expected_in, surprise
 
-# How long one set of bounds is used. A full pass is dear, and beyond a week bounds hardly become looser.
+# How long one set of bounds is used at most. A full pass is dear.
 EPOCH_HOURS = 336
 # Counts up to which it is looked up what they must be at a look.
 LOOKED_UP = 64
@@ -31,7 +45,8 @@ def survey(board: Board, bar: Bar, from_cell: int, to_cell: int) -> None:
     A window's score is a sum over kinds, so to reach the floor one kind must bring its part of it (floor by number of
     kinds) against the least that can be expected of it. Of two lower bounds of a feed the better one counts: block by
     block is tight for long spans; short ones lie in one block now and in another later, and there the least of the
-    disc's blocks with the least of all blocks together says more.
+    disc's blocks with the least of all blocks together says more. Of fewer incidents than make a detection, all kinds
+    together, no window is listed.
     """
     radii, shapes = board.radii.size, board.spans.size
     counts, need = board.counts.reshape(board.counts.size), board.need.reshape(board.need.size)
@@ -49,16 +64,23 @@ def survey(board: Board, bar: Bar, from_cell: int, to_cell: int) -> None:
             for f in range(bar.first[k], bar.first[k + 1]):
                 _add_least(board.mass, least, least_of_feed, cell, f, shapes, low)
             start = np.uint64((cell * KINDS + k) * low.size)
-            reached = 0
             for w in range(np.uint64(0), np.uint64(low.size)):
                 place = min(max((bits[w] >> BIN_SHIFT) - FIRST_BIN, 0), BINS - 1)
-                count = needed[np.uint64(step[w] + place)]
-                need[start + w] = count
-                reached += counts[start + w] >= count
-            if reached:
-                for w in range(low.size):
-                    if counts[start + np.uint64(w)] >= need[start + np.uint64(w)]:
-                        list_window(board, cell, w // shapes, w % shapes)
+                need[start + w] = needed[np.uint64(step[w] + place)]
+        _list_needed(board, counts, need, cell)
+
+
+@njit(cache=True, nogil=True)
+def _list_needed(board: Board, counts: Small, need: Halves, cell: int) -> None:
+    """List the windows about a cell that have what they need, and incidents enough."""
+    shapes = board.spans.size
+    windows, least = board.radii.size * shapes, board.cursor[LEAST]
+    start = np.uint64(cell * KINDS * windows)
+    beside = np.uint64((cell * KINDS + 1) * windows)
+    for w in range(np.uint64(0), np.uint64(windows)):
+        count, other = counts[start + w], counts[beside + w]
+        if count + other >= least and (count >= need[start + w] or other >= need[beside + w]):
+            list_window(board, cell, w // np.uint64(shapes), w % np.uint64(shapes))
 
 
 @njit(cache=True, nogil=True)
@@ -82,7 +104,8 @@ def _add_least(
 def _survey_all(board: Board, bar: Bar, cells: int) -> None:
     """Choose candidates anew among all windows."""
     board.listed[:] = 0
-    board.cursor[LISTED] = 0
+    board.hot[:] = 0
+    board.cursor[LISTED] = board.cursor[HOT] = 0
     survey(board, bar, 0, cells)
 
 
@@ -159,46 +182,67 @@ def _needed_now(bar: Bar, exposed: Floats) -> Ints:
 
 
 @njit(cache=True, nogil=True)
-def detect(board: Board, bar: Bar, exposed: Floats) -> tuple[Ints, Floats]:
-    """Windows at or above the floor, best first; of windows that touch only the best stays."""
+def _reaching(board: Board, bar: Bar, exposed: Floats) -> tuple[Ints, Floats]:
+    """Candidates at or above the floor with their levels, in no order; those that incidents have left are dropped."""
     window = np.empty(board.cursor[LISTED], np.int64)
-    score = np.empty(window.size)
+    level = np.empty(window.size)
     n = 0
-    spans, radii = board.spans.size, board.radii
-    counts, need, mass, candidates = board.counts, board.need, board.mass, board.candidates
-    scored, first = bar.scored, bar.first
+    shapes, radii = board.spans.size, board.radii.size
+    counts, need, mass, listed, candidates = board.counts, board.need, board.mass, board.listed, board.candidates
+    scored, first, enough = bar.scored, bar.first, board.cursor[LEAST]
     many = board.cursor[LISTED] >= WORTH_LOOKING_UP
     now = _needed_now(bar, exposed) if many else np.empty((0, 0), np.int64)
     i = 0
-    while i < board.cursor[LISTED]:
-        code = candidates[i]
-        cell, r, s = code // (radii.size * spans), (code // spans) % radii.size, code % spans
-        needed = hopeful = False
-        for k in range(KINDS):
-            count, least = counts[cell, k, r, s], need[cell, k, r, s]
-            needed |= count >= least
-            hopeful |= count >= (now[s, least] if many and least < LOOKED_UP else least)
-        if not needed:  # incidents left it; it is listed again when others enter
-            board.listed[cell, r, s] = 0
-            board.cursor[LISTED] -= 1
-            candidates[i] = candidates[board.cursor[LISTED]]
-            continue
-        i += 1
-        if not hopeful:
-            continue
-        reached = _score(counts, mass, scored, first, bar.min_incidents, exposed, (cell, r, s)) - bar.penalty[s]
-        if reached >= bar.floor and board.holders[cell] > 0:
-            window[n] = code
-            score[n] = reached
-            n += 1
+    while i < board.cursor[HOT]:
+        cell = candidates[i]
+        left = False
+        for r in range(radii):
+            word = listed[cell, r]
+            for s in range(shapes if word else 0):
+                if (word >> np.uint64(s)) & np.uint64(1) == 0:
+                    continue
+                needed = hopeful = False
+                total = 0
+                for k in range(KINDS):
+                    count, least = counts[cell, k, r, s], need[cell, k, r, s]
+                    total += count
+                    needed |= count >= least
+                    hopeful |= count >= (now[s, least] if many and least < LOOKED_UP else least)
+                if not needed or total < enough:  # incidents left it; it is listed again when others enter
+                    listed[cell, r] &= ~(np.uint64(1) << np.uint64(s))
+                    board.cursor[LISTED] -= 1
+                    continue
+                left = True
+                if not hopeful:
+                    continue
+                score = _score(counts, mass, scored, first, bar.min_incidents, exposed, (cell, r, s))
+                if score - bar.penalty[s] >= bar.floor and board.holders[cell] > 0:
+                    window[n] = (cell * radii + r) * shapes + s
+                    level[n] = score - bar.penalty[s]
+                    n += 1
+        if left:
+            i += 1
+        else:
+            board.hot[cell] = 0
+            board.cursor[HOT] -= 1
+            candidates[i] = candidates[board.cursor[HOT]]
+    return window[:n], level[:n]
+
+
+@njit(cache=True, nogil=True)
+def detect(board: Board, bar: Bar, exposed: Floats) -> tuple[Ints, Floats]:
+    """Windows at or above the floor, best first; of windows that touch only the best stays."""
+    window, level = _reaching(board, bar, exposed)
+    n = window.size
+    spans, radii = board.spans.size, board.radii
     chosen = 0
     while chosen < n:
         best = chosen
         for i in range(chosen + 1, n):
-            if score[i] > score[best] or (score[i] == score[best] and _precedes(board, window[i], window[best])):
+            if level[i] > level[best] or (level[i] == level[best] and _precedes(board, window[i], window[best])):
                 best = i
         window[chosen], window[best] = window[best], window[chosen]
-        score[chosen], score[best] = score[best], score[chosen]
+        level[chosen], level[best] = level[best], level[chosen]
         disc = window[chosen] // spans
         x, y = board.ix[disc // radii.size], board.iy[disc // radii.size]
         radius = radii[disc % radii.size]
@@ -209,10 +253,31 @@ def detect(board: Board, bar: Bar, exposed: Floats) -> tuple[Ints, Floats]:
             cell = other // radii.size
             if not discs_touch(x, y, radius, board.ix[cell], board.iy[cell], radii[other % radii.size]):
                 window[kept] = window[i]
-                score[kept] = score[i]
+                level[kept] = level[i]
                 kept += 1
         n = kept
-    return window[:chosen].copy(), score[:chosen].copy()
+    return window[:chosen].copy(), level[:chosen].copy()
+
+
+@njit(cache=True, nogil=True)
+def _begin_epoch(board: Board, bar: Bar, rates: Rates, cells: int, as_of: int) -> None:
+    """Work out bounds and candidates anew.
+
+    They hold for weeks, or for days where that makes too many candidates: a feed that delivers once a week may have
+    told next to nothing of some windows by the end of a long epoch.
+    """
+    hours = min(max(2 * board.cursor[EPOCH], EPOCH_HOURS // 8), EPOCH_HOURS) if board.cursor[EPOCH] else EPOCH_HOURS
+    while True:
+        end = (as_of // HOUR + hours) * HOUR
+        least, least_of_feed = least_exposure(rates, as_of, end, board.spans, board.parts)
+        bar.least[:] = least
+        bar.least_of_feed[:] = least_of_feed
+        _survey_all(board, bar, cells)
+        if board.cursor[LISTED] <= cells // 4 or hours <= EPOCH_HOURS // 8:
+            break
+        hours //= 2
+    board.cursor[EPOCH] = hours
+    board.cursor[EPOCH_END] = end
 
 
 @njit(cache=True, nogil=True)
@@ -223,12 +288,7 @@ def look(board: Board, bar: Bar, rates: Rates, cells: int, as_of: int) -> tuple[
     """
     advance(board, as_of)
     if note_silence(rates, as_of) or as_of >= board.cursor[EPOCH_END]:
-        end = (as_of // HOUR + EPOCH_HOURS) * HOUR
-        least, least_of_feed = least_exposure(rates, as_of, end, board.spans, board.parts)
-        bar.least[:] = least
-        bar.least_of_feed[:] = least_of_feed
-        board.cursor[EPOCH_END] = end
-        _survey_all(board, bar, cells)
+        _begin_epoch(board, bar, rates, cells, as_of)
     exposed = exposure(rates, as_of, board.spans, board.parts)
     window, score = detect(board, bar, exposed)
     return window, score, exposed

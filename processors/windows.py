@@ -108,7 +108,7 @@ class WindowCounts:
         self._local = local
         self.cells = CellIndex(settings.radii_cells)
         self._shapes, self._penalties = settings.shapes, settings.penalties
-        self._board = new_board(self.cells, settings.radii_cells, self._shapes, 0, 256)
+        self._board = new_board(self.cells, settings.radii_cells, self._shapes, 0, 256, settings.min_incidents)
         self._exposed = np.zeros((len(self._shapes), 0))  # as of the last look
         self._baseline: Baseline | None = None
         self._masses: Masses | None = None

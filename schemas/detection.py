@@ -12,6 +12,8 @@ from schemas.base import Contract
 
 DAY_S = 86_400
 HOUR_S = 3_600
+#: Candidates among windows are noted in words of so many bits.
+MOST_SHAPES = 64
 
 
 class WeekPart(IntEnum):
@@ -89,6 +91,11 @@ class DetectionSettings(Contract):
             raise ValueError("radii are at least 0 cells and spans at least an hour")
         if list(self.part_spans_s) != sorted(set(self.part_spans_s) & set(self.spans_s)):
             raise ValueError("part_spans_s must increase and be among spans_s")
+        if len(self.shapes) > MOST_SHAPES:
+            raise ValueError(
+                f"windows have {len(self.shapes)} shapes, the spans and five for each of part_spans_s; "
+                f"there is room for {MOST_SHAPES}"
+            )
         return self
 
     @property

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processors.baseline import Baseline, fit_baseline
-from processors.board import LISTED
+from processors.board import HOT, LISTED
 from processors.exposure import exposure
 from processors.incidents import Incidents, incidents
 from processors.kernels import EPOCH_HOURS
@@ -149,12 +149,19 @@ def test_no_window_below_its_needed_count_can_reach_the_floor(fitted: Baseline, 
                         assert naive.surprise(need - 1, mu) < bar
                         sharp += naive.surprise(need + 1, mu) >= bar
     assert sharp > 0  # the bound is not empty
-    listed = {int(code) for code in board.candidates[: board.cursor[LISTED]]}
+    hot = board.candidates[: board.cursor[HOT]].tolist()
+    assert sorted(set(hot)) == sorted(hot) == np.flatnonzero(board.hot).tolist()
+    listed = 0
     for cell in range(windows.cells.size):
         for r in range(3):
             for s in range(SHAPES):
-                if (board.counts[cell, :, r, s] >= board.need[cell, :, r, s]).any():
-                    assert (cell * 3 + r) * SHAPES + s in listed
+                noted = int(board.listed[cell, r]) >> s & 1
+                listed += noted
+                counts = board.counts[cell, :, r, s]
+                if (counts >= board.need[cell, :, r, s]).any() and counts.sum() >= SMALL.min_incidents:
+                    assert noted
+                    assert board.hot[cell]
+    assert listed == board.cursor[LISTED]
 
 
 def test_enough_is_the_largest_expectation_that_still_does() -> None:
