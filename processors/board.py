@@ -9,7 +9,7 @@ import numpy as np
 from processors.arrays import BLOCKS, KINDS, Bytes, Floats, Halves, Ints, Singles, Small, Words
 from processors.cells import CellIndex
 from processors.localtime import Hours
-from schemas.detection import Shape
+from schemas.detection import Shape, WeekPart
 
 # Places in `Board.cursor`.
 LIVE = 0
@@ -80,6 +80,8 @@ class Board(NamedTuple):
     """[S] by shape of windows: the longest comes last."""
     parts: Ints
     """[S] the part of the week that a shape is confined to; 0 for none."""
+    twins: Ints
+    """[S, part] of a shape of any hour: the shape of the same span of each part of the week, or -1."""
     calendar: Bytes
     """Part of the week of each hour from `cursor[CALENDAR]` on; it reaches back over the longest span, and ahead."""
     cursor: Ints
@@ -140,6 +142,7 @@ def new_board(
         radii=np.array(radii, np.int64),
         spans=np.array([shape.span_s for shape in shapes], np.int64),
         parts=np.array([shape.part for shape in shapes], np.int64),
+        twins=_twins(shapes),
         part=np.zeros(live, np.uint8),
         calendar=np.zeros(1, np.uint8),
         cursor=np.zeros(LEFT + s, np.int64),
@@ -147,6 +150,16 @@ def new_board(
     board.cursor[LEAST] = least
     clear(board)
     return board
+
+
+def _twins(shapes: tuple[Shape, ...]) -> Ints:
+    twins = np.full((len(shapes), len(WeekPart)), -1, np.int64)
+    for s, shape in enumerate(shapes):
+        for part in WeekPart:
+            twin = Shape(shape.span_s, part)
+            if shape.part is WeekPart.ANY and part is not WeekPart.ANY and twin in shapes:
+                twins[s, part] = shapes.index(twin)
+    return twins
 
 
 def clear(board: Board) -> None:
@@ -161,7 +174,9 @@ def clear(board: Board) -> None:
 def grown(board: Board, cells: CellIndex, live: int) -> Board:
     """The same board with room for the index's cells and for `live` incidents."""
     radii = tuple(board.radii.tolist())
-    shapes = tuple(Shape(*shape) for shape in zip(board.spans.tolist(), board.parts.tolist(), strict=True))
+    shapes = tuple(
+        Shape(span, WeekPart(part)) for span, part in zip(board.spans.tolist(), board.parts.tolist(), strict=True)
+    )
     larger = new_board(cells, radii, shapes, board.mass.shape[2] // BLOCKS, max(live, board.when.size), 0)
     for name in (
         "holders",

@@ -37,7 +37,7 @@ SETTLE_DAYS: Final = 7
 #: The tail is fitted from where about so many times the budget's tracks open: enough to fit, still near the threshold.
 TAIL_FACTOR: Final = 5.0
 #: Where the search for the start of the tail begins, and how it goes on while too few tracks open.
-PILOT_STARTS: Final = (8.0, 6.0, 4.5, 3.4, 2.5)
+PILOT_STARTS: Final = (10.0, 8.0, 6.0, 4.5, 3.4, 2.5)
 PILOT_DAYS: Final = 56
 STEP: Final = 0.1
 #: A longer simulation is made of years, one after the other: each brings cells of its own, and they take memory.

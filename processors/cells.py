@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from processors.arrays import Ints, Keys, Small
+from processors.arrays import Bools, Ints, Keys, Small
 from processors.lookup import EMPTY, cell_key, new_table, slot_of
 from schemas.located import pack_cell
 
@@ -84,6 +84,15 @@ def _find(ix: int, iy: int, keys: Keys, table: Small) -> int:
     return int(table[slot_of(keys, table, cell_key(ix, iy))])
 
 
+@njit(cache=True, nogil=True)
+def _absent(ix: Small, iy: Small, keys: Keys, table: Small) -> Bools:
+    """Which cells are not in the index."""
+    absent = np.empty(ix.size, np.bool_)
+    for i in range(ix.size):
+        absent[i] = table[slot_of(keys, table, cell_key(ix[i], iy[i]))] == EMPTY
+    return absent
+
+
 class CellIndex:
     """Cells in the order in which they were first seen; each knows its neighbours within the largest radius."""
 
@@ -102,14 +111,16 @@ class CellIndex:
 
     def ensure(self, ix: Small, iy: Small) -> Ints:
         """Numbers of cells, adding those that are new. Growing replaces the arrays, so fetch them afterwards."""
+        ix, iy = np.ascontiguousarray(ix, np.int32), np.ascontiguousarray(iy, np.int32)
         if self.size + ix.size > self.capacity:
-            needed = self.size + np.unique(pack_cell(ix.astype(np.int64), iy.astype(np.int64))).size
+            new = _absent(ix, iy, self._keys, self._table)
+            needed = self.size + np.unique(pack_cell(ix[new].astype(np.int64), iy[new].astype(np.int64))).size
             if needed > self.capacity:  # a quarter more, for all that is held by cell grows with it
                 self._allocate(max(self.capacity + self.capacity // 4, needed))
         index = np.empty(ix.size, np.int64)
         size = _ensure(
-            np.ascontiguousarray(ix, np.int32),
-            np.ascontiguousarray(iy, np.int32),
+            ix,
+            iy,
             self._keys,
             self._table,
             self.offsets,

@@ -44,24 +44,25 @@ def _holding(board: Board, when: int, part: int) -> tuple[int, int]:
 
 
 @njit(cache=True, nogil=True)
-def _leave_one(board: Board, cell: int, kind: int, shape: int) -> None:
-    """Count an incident no more in the windows of one shape that hold its cell."""
+def _leave_one(board: Board, cell: int, kind: int, shape: int, twin: int) -> None:
+    """Count an incident no more in the windows of one shape that hold its cell, nor in those of a twin (or -1)."""
     counts, neighbours, ring = board.counts.reshape(board.counts.size), board.neighbours, board.ring
     radii, shapes = board.radii.size, board.spans.size
     for o in range(ring.size):
         centre = neighbours[cell, o]
         if centre >= 0:
-            start = (centre * KINDS + kind) * radii * shapes + shape
+            start = (centre * KINDS + kind) * radii * shapes
             for r in range(ring[o], radii):
-                counts[np.uint64(start + r * shapes)] -= 1
+                counts[np.uint64(start + r * shapes + shape)] -= 1
+                if twin >= 0:
+                    counts[np.uint64(start + r * shapes + twin)] -= 1
 
 
 @njit(cache=True, nogil=True)
 def _leave(board: Board, cell: int, kind: int, when: int, part: int) -> None:
     """Count an incident no more in any window that holds it."""
-    for first, last in (_holding(board, when, 0), _holding(board, when, part)):
-        for shape in range(first, last):
-            _leave_one(board, cell, kind, shape)
+    for shape in range(*_holding(board, when, 0)):
+        _leave_one(board, cell, kind, shape, board.twins[shape, part])
 
 
 @njit(cache=True, nogil=True)
@@ -133,13 +134,17 @@ def advance(board: Board, as_of: int) -> None:
     live = board.cursor[LIVE]
     entered = board.cursor[ENTERED]
     for s in range(board.spans.size):
+        if board.parts[s] > 0:
+            continue  # with its twin
         n = board.cursor[LEFT + s]
-        part = board.parts[s]
         while n < live and board.when[n] <= as_of - board.spans[s]:
-            if n < entered and (part == 0 or part == board.part[n]):
-                _leave_one(board, board.where[n], board.kind[n], s)
+            if n < entered:
+                _leave_one(board, board.where[n], board.kind[n], s, board.twins[s, board.part[n]])
             n += 1
         board.cursor[LEFT + s] = n
+        for twin in board.twins[s]:
+            if twin >= 0:
+                board.cursor[LEFT + twin] = n
     while entered < live and board.when[entered] <= as_of:
         _enter(board, board.where[entered], board.kind[entered], board.when[entered], board.part[entered])
         entered += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,7 @@ from schemas.base import Contract
 
 DAY_S = 86_400
 HOUR_S = 3_600
+PART_SPANS_S = tuple(days * DAY_S for days in (7, 14, 28))
 #: Candidates among windows are noted in words of so many bits.
 MOST_SHAPES = 64
 
@@ -49,8 +50,9 @@ class DetectionSettings(Contract):
     """Radii of the windows, in cells, smallest first."""
     spans_s: tuple[int, ...] = tuple(hours * HOUR_S for hours in (6, 12, 24, 48, 72, 168, 336, 672))
     """Lengths of the windows in seconds, shortest first."""
-    part_spans_s: tuple[int, ...] = tuple(days * DAY_S for days in (7, 14, 28))
-    """Lengths, of those above, of windows that hold one part of the week only; none for no such windows."""
+    part_spans_s: tuple[int, ...] = PART_SPANS_S
+    """Lengths, of those above, of windows that hold one part of the week only; none for no such windows. Where spans are
+    given and this is not, those of 7, 14 and 28 days that are among the spans."""
     span_penalty: float = Field(default=0.75, ge=0, le=2)
     """How far the bar is raised for windows shorter than a day or longer than two weeks: by this times the logarithm of
     how many times shorter or longer."""
@@ -80,6 +82,14 @@ class DetectionSettings(Contract):
     """Hysteresis: a window stays a detection of its episode down to this part of the threshold."""
     seed: int = Field(default=20260101, ge=0)
     """Seed of the null simulation."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _parts_of_given_spans(cls, given: Any) -> Any:
+        spans = given.get("spans_s") if isinstance(given, dict) else None
+        if isinstance(spans, list | tuple) and "part_spans_s" not in given:
+            return {**given, "part_spans_s": tuple(span for span in PART_SPANS_S if span in spans)}
+        return given
 
     @model_validator(mode="after")
     def _increasing(self) -> DetectionSettings:

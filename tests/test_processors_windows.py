@@ -12,10 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processors.baseline import Baseline, fit_baseline
-from processors.board import HOT, LISTED
+from processors.board import EPOCH_END, HOT, LISTED
 from processors.exposure import exposure
 from processors.incidents import Incidents, incidents
-from processors.kernels import EPOCH_HOURS
 from processors.live import HOLD, INSERT, REMOVE
 from processors.localtime import LocalHours
 from processors.score import discs_touch, enough_for, surprise
@@ -133,7 +132,7 @@ def test_no_window_below_its_needed_count_can_reach_the_floor(fitted: Baseline, 
     windows.look(start)
     board = windows._board
     rng = np.random.default_rng(1)
-    moments = start + rng.integers(0, (EPOCH_HOURS - 12) * HOUR_S, 40)
+    moments = rng.integers(start, int(board.cursor[EPOCH_END]), 40)
     kinds = sum(fitted.scored)
     sharp = 0
     for moment in [start, *moments.tolist()]:
