@@ -17,6 +17,7 @@ from evaluation.lateness import Lateness, delayed
 from evaluation.matching import found
 from evaluation.methods import Openings, as_seen, level_of, opened
 from evaluation.planting import Planter, Sources
+from evaluation.tracks import Opened
 from processors.feeds import codes_of
 from processors.grid import Grid
 from processors.localtime import DAY_S, HOUR_S, LocalHours
@@ -161,7 +162,7 @@ def test_found_is_a_window_with_two_known_incidents_in_time(planter: Planter) ->
 
     def at(when: int, x: int = ix, span: int = 28 * DAY_S) -> int | None:
         columns = (np.array([value], np.int64) for value in (when, x, iy, 1, span))
-        [result] = found(told, planted, Openings(*columns))
+        [result] = found(told, planted, Opened(Openings(*columns), []), 250)
         return result.at
 
     assert at(second) == second
