@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -21,6 +20,7 @@ from evaluation.tracks import Opened
 from processors.feeds import codes_of
 from processors.grid import Grid
 from processors.localtime import DAY_S, HOUR_S, LocalHours
+from schemas.backtest import BacktestMetrics
 from schemas.evaluation import Busyness, Growth, HotspotSpec, HoursOfWeek
 from schemas.located import Gate, Kind, LocatedArray, Status
 from schemas.region import load_region
@@ -193,24 +193,78 @@ def run(*arguments: str | Path) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def test_a_backtest_finds_what_stands_out_and_repeats(file: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def asked(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str | Path, ...]:
+    """Arguments of a backtest with two sorts of hotspot, and settings with which it is quick."""
+    monkeypatch.setenv("HOTSPOT_DETECTION__CALIBRATION_DAYS", "56")
     specs = tmp_path / "hotspots.csv"
     specs.write_text("name,repeats,place,radius_m,days,incidents\nlarge,4,quiet,300,5,25\nsmall,4,busy,1500,14,1\n")
-    region = ROOT / "regions" / "chicago.toml"
-    common = (file, "--region", region, "--train-until", "2022-09-30", "--inject", specs, "--compare", "all")
+    return file, "--region", ROOT / "regions" / "chicago.toml", "--train-until", "2022-09-30", "--inject", specs
+
+
+def test_a_backtest_finds_what_stands_out_and_repeats(asked: tuple[str | Path, ...], tmp_path: Path) -> None:
     for name in ("one", "two"):
-        code, output = run(*common, "--out", tmp_path / name)
+        code, output = run(*asked, "--compare", "all", "--out", tmp_path / name)
         assert code == 0, output
     assert (tmp_path / "one" / "metrics.json").read_text() == (tmp_path / "two" / "metrics.json").read_text()
-    metrics = json.loads((tmp_path / "one" / "metrics.json").read_text())
-    assert (metrics["first"], metrics["last"]) == ("2022-10-01", "2023-02-06")
-    by_method = {result["method"]: result for result in metrics["methods"]}
+    metrics = BacktestMetrics.model_validate_json((tmp_path / "one" / "metrics.json").read_text())
+    assert (str(metrics.first), str(metrics.last)) == ("2022-10-01", "2023-02-06")
+    by_method = {result.method: result for result in metrics.methods}
     assert list(by_method) == ["monitor", "permutation", "threshold", "ears-c2", "gi-star", "cusum"]
-    assert by_method["monitor"]["by_name"]["large"]["found"] == 4
-    assert by_method["permutation"]["by_name"]["large"]["found"] == 4
-    assert by_method["monitor"]["by_name"]["small"]["found"] == 0  # one incident is no hotspot
-    assert all(r["episodes"] <= by_method["monitor"]["episodes"] for r in by_method.values())
+    monitor = by_method["monitor"]
+    assert monitor.by_name["large"].found == by_method["permutation"].by_name["large"].found == 4
+    assert monitor.by_name["small"].found == 0  # one incident is no hotspot
+    assert set(monitor.by_trait) == {"incidents", "days", "radius_m", "place"}
+    assert all(result.episodes <= monitor.episodes for result in metrics.methods)
+    assert monitor.overlap is not None
+    assert monitor.overlap.found == 4
+    assert monitor.conditional_delay is not None
     assert "Planted hotspots are simulated" in output
+    assert sum(monitor.episodes_by_year.values()) == monitor.episodes == len(metrics.episodes)
+    assert [e.opened for e in metrics.episodes] == sorted(e.opened for e in metrics.episodes)
+    assert metrics.expectation is not None
+    assert metrics.expectation.kinds[0].forecasts[0].crps is not None
+    assert [ranking.name for ranking in metrics.rankings] == ["expectation", "last_8_weeks", "last_two_years"]
+    captures = [monitor.capture, by_method["threshold"].capture, *(ranking.capture for ranking in metrics.rankings)]
+    for capture in captures:
+        assert [one.area for one in capture] == [0.01, 0.02, 0.05]
+        assert all(0 < one.hit_rate <= one.pei <= 1 < one.pai for one in capture)  # some places are busier
+    assert by_method["cusum"].capture == ()
+    assert (metrics.null, metrics.effects) == (None, ())
+    assert metrics.options[:5] == ("records.csv", "--region", "chicago.toml", "--train-until", "2022-09-30")
+    assert metrics.options[-2:] == ("--inject", "hotspots.csv")
+    assert "--out" not in metrics.options
+
+
+def test_a_backtest_tries_the_monitor_otherwise(asked: tuple[str | Path, ...], tmp_path: Path) -> None:
+    otherwise = ("--effects", "source,delay", "--null-years", "1", "--split-second", "0.4", "--budget", "4")
+    code, output = run(*asked, *otherwise, "--out", tmp_path / "out")
+    assert code == 0, output
+    metrics = BacktestMetrics.model_validate_json((tmp_path / "out" / "metrics.json").read_text())
+    effects = {(effect.group, effect.name): effect for effect in metrics.effects}
+    assert list(effects) == [
+        *(("delay", str(profile)) for profile in Lateness),
+        ("source", "police and EDs"),
+        ("source", "police alone"),
+        ("source", "EDs alone"),
+    ]
+    monitor = metrics.methods[0]
+    for same in (effects["delay", "as-recorded"], effects["source", "police and EDs"]):
+        assert same.same
+        assert (same.episodes_per_28_days, same.all) == (monitor.episodes_per_28_days, monitor.all)
+    assert sum(effect.same for effect in metrics.effects) == 2
+    alone = effects["source", "EDs alone"].all
+    assert alone is not None
+    assert (alone.planted, alone.found) == (8, 0)  # what is planted is of the police
+    assert {source.source: source.simulated for source in metrics.data.sources} == {
+        "chicago-code": False,
+        "simulated-second": True,
+    }
+    assert metrics.null is not None
+    assert (metrics.null.years, metrics.null.histories) == (1.0, 1)
+    assert [row.at_least_days for row in metrics.null.reliability] == [14.0, 28.0, 50.0, 100.0, 200.0, 365.0]
+    assert "is simulated" in output
+    assert "On 1 simulated years" in output
 
 
 @pytest.mark.parametrize(
