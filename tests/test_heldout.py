@@ -116,8 +116,9 @@ class Twin:
         new = [(c, mean) for c, mean, before in units if not before]
         rate = sum(c for c, _ in new) / len(new)
         best = min(seen, key=lambda floored: sum(unit_deviance(c, mean) for c, mean in floored))
-        units = [*best, *((c, rate) for c, _ in new)]
-        deviances, scores = (sum(measure(*unit) for unit in units) for measure in (unit_deviance, unit_crps))
+        scored = [*best, *((c, rate) for c, _ in new)]
+        deviances = sum(unit_deviance(c, mean) for c, mean in scored)
+        scores = sum(unit_crps(c, mean) for c, mean in scored)
         return deviances / self.cell_weeks, scores / self.cell_weeks
 
 
