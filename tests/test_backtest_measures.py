@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from evaluation.capture import AREAS, Caught, Week, Weeks, by_counts, in_first
+import schemas.backtest
+from evaluation.capture import AREAS, COUNTED_DAYS, Caught, Week, Weeks, by_counts, in_first
 from evaluation.effects import planned, variants
 from evaluation.grid import FAMILIES, family
 from evaluation.hotspot_files import HotspotFileError, specs_of
@@ -29,6 +30,8 @@ from evaluation.second import NotOneSourceError, split_second
 from evaluation.tracks import Life, Opened, lives_of
 from processors.grid import Grid
 from processors.localtime import DAY_S, HOUR_S, LocalHours
+from schemas.backtest import BacktestMetrics
+from schemas.base import Contract
 from schemas.evaluation import HotspotSpec
 from schemas.located import Kind, LocatedArray
 from schemas.region import load_region
@@ -348,3 +351,15 @@ def test_data_and_code_are_told(tmp_path: Path) -> None:
     elsewhere = code_facts(lambda *asked: None if asked[0] == "ls-files" else "abc")
     assert (elsewhere.commit, elsewhere.changed) == (None, False)
     assert elsewhere.version == version("hotspot-monitor")
+
+
+def test_the_page_names_every_field() -> None:
+    page = (ROOT / "docs" / "backtest.md").read_text(encoding="utf-8")
+    models = [model for model in vars(schemas.backtest).values() if isinstance(model, type) and model is not Contract]
+    models = [model for model in models if issubclass(model, Contract) and model.__module__ == "schemas.backtest"]
+    assert BacktestMetrics in models
+    for model in models:
+        for name in model.model_fields:
+            assert f"`{name}`" in page, (model.__name__, name)
+    for name in (*FAMILIES, *GROUPS, *COUNTED_DAYS):
+        assert f"`{name}`" in page, name
