@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from evaluation.capture import COUNTED_DAYS
 from evaluation.effects import Variant, Way, planned, variants
 from evaluation.jobs import (
     EPOCH,
@@ -68,7 +69,7 @@ def run_backtest(plan: Plan, tell: Callable[[int, int], None] = lambda done, tot
     ways = list(dict.fromkeys([planned(plan), *(variant.way for variant in tried)]))
     results = work(scene, jobs_of(scene, ways), tell)
     plain = results.monitor[MonitorJob(planned(plan), PLAIN)]
-    captured = {**plain.rankings, **results.rankings}
+    captured = plain.rankings | {name: results.rankings[name] for name in COUNTED_DAYS}
     monitor = _result(plan, MONITOR, 1.0, _of_monitor(plan, results, planned(plan), scene), captured[MONITOR])
     others = [_of_method(plan, name, monitor.episodes, results, scene, captured) for name in plan.methods]
     return Outcome(
