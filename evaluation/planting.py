@@ -96,6 +96,8 @@ class Planter:
     def __init__(self, known: LocatedArray, since: int, until: int, sources: Sources, grid: Grid, local: LocalHours):
         """`known` are the records of before and of the period: those of the last two years before it tell where and
         when violence is usual, and all how late it becomes known."""
+        if until <= since:
+            raise NoRoomError("The period is too short to plant hotspots in.")
         counting = (known["gate"] == Gate.NONE) & (known["status"] != Status.WITHDRAWN)  # others have no true place
         # Of old violence only late reports may be there, and many: what is usual is what lately was.
         recent = (known["occurred"] >= since - USUAL_DAYS * DAY_S) & (known["occurred"] < since)

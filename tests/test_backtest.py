@@ -115,6 +115,11 @@ def test_a_hotspot_may_be_told_where_and_when(planter: Planter) -> None:
         planter.runs([late], np.random.default_rng(2))
 
 
+def test_a_period_of_days_has_no_room(rows: LocatedArray) -> None:
+    with pytest.raises(ValueError, match="too short"):
+        Planter(rows, SINCE, SINCE - 2 * DAY_S, Sources(POLICE, ED), Grid(REGION), LOCAL)
+
+
 def test_records_that_do_not_count_are_no_place_to_plant(rows: LocatedArray) -> None:
     some = rows.copy()
     some["gate"][::2], some["ix"][::2], some["iy"][::2] = Gate.NO_LOCATION, 0, 0

@@ -355,8 +355,8 @@ def test_data_and_code_are_told(tmp_path: Path) -> None:
 
 def test_the_page_names_every_field() -> None:
     page = (ROOT / "docs" / "backtest.md").read_text(encoding="utf-8")
-    models = [model for model in vars(schemas.backtest).values() if isinstance(model, type) and model is not Contract]
-    models = [model for model in models if issubclass(model, Contract) and model.__module__ == "schemas.backtest"]
+    classes = [value for value in vars(schemas.backtest).values() if isinstance(value, type)]
+    models = [one for one in classes if issubclass(one, Contract) and one.__module__ == "schemas.backtest"]
     assert BacktestMetrics in models
     for model in models:
         for name in model.model_fields:
