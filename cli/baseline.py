@@ -112,7 +112,7 @@ def _of_kind(kind: KindReport) -> Iterator[str]:
         yield _line(part)
     yield from _worst("hours of the day", kind.by_hour)
     if kind.forecasts:
-        yield f"  Mean deviance a cell-week, {kind.cell_weeks:,} of them in {kind.weeks:,} whole weeks"
+        yield f"  Mean deviance and CRPS a cell-week, {kind.cell_weeks:,} of them in {kind.weeks:,} whole weeks"
         yield from map(_deviance, kind.forecasts)
         yield "  Cell-weeks by what was expected in them"
         yield f"  {'at least':<10}{'cell-weeks':>14}{'observed':>10}{'expected':>12}{'ratio':>8}"
@@ -143,6 +143,7 @@ def _ratio(ratio: float | None) -> str:
 
 def _deviance(forecast: Forecast) -> str:
     value = "history too short" if forecast.deviance is None else f"{forecast.deviance:.5f}"
+    value += "" if forecast.crps is None else f"   {forecast.crps:.6f}"
     return f"  {METHODS[forecast.method]:<36}{value}"
 
 

@@ -2,192 +2,182 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
+from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from datetime import date, timedelta
 
-import numpy as np
-
-from evaluation.cellwise import cellwise
-from evaluation.lateness import MICRO, Lateness, delayed
+from evaluation.capture import COUNTED_DAYS
+from evaluation.effects import Variant, Way, planned, variants
+from evaluation.jobs import (
+    EPOCH,
+    PLAIN,
+    MethodDone,
+    MethodJob,
+    MonitorDone,
+    MonitorJob,
+    Planted,
+    Results,
+    Scene,
+    jobs_of,
+    work,
+)
 from evaluation.matching import Found, found
-from evaluation.methods import Method, level_of, opened
-from evaluation.monitored import Monitored
-from evaluation.planting import Hotspot, Planter, Sources
-from evaluation.scan_daily import PermutationScan
-from processors.feeds import codes_of
-from processors.grid import Grid
-from processors.localtime import DAY_S, LocalHours
-from processors.tracking import Seen
-from schemas.detection import DetectionSettings
-from schemas.evaluation import Fraction, HotspotSpec, MethodResult
-from schemas.located import Kind, LocatedArray, join, pick
-from schemas.region import RegionFile
-
-MONITOR: Final = "monitor"
-COMPARATORS: Final = ("permutation", "threshold", "ears-c2", "gi-star", "cusum")
-LOOK_S: Final = 900
-#: Hotspots begin so long before the end of the period at the latest, so that they can still be found.
-TAIL_DAYS: Final = 7
-_Z95: Final = 1.959964
+from evaluation.measures import by_trait, conditional_delay, fraction, fractions, overlap, quartiles, run_lengths
+from evaluation.methods import level_of, opened
+from evaluation.monitored import Told
+from evaluation.nulls import null_check
+from evaluation.plan import MONITOR, Plan
+from evaluation.tracks import Opened, lives_of
+from processors.localtime import DAY_S
+from schemas.backtest import Capture, Effect, Episode, MethodResult, NullCheck, Ranking
+from schemas.base import moment
+from schemas.heldout import BaselineReport
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is to be done."""
+class Outcome:
+    """What a backtest measured."""
 
-    rows: LocatedArray
-    """In the order in which they become known."""
-    region: RegionFile
-    local: LocalHours
-    settings: DetectionSettings
-    since: int
-    until: int
-    """The period, s."""
-    lateness: Lateness
-    specs: tuple[HotspotSpec, ...]
-    methods: tuple[str, ...]
-    """Beside the monitor."""
-    seed: int
+    methods: tuple[MethodResult, ...]
+    """The monitor first."""
+    episodes: tuple[Episode, ...]
+    expectation: BaselineReport | None
+    rankings: tuple[Ranking, ...]
+    null: NullCheck | None
+    effects: tuple[Effect, ...]
+    runs: int
+    """Copies of the history that hotspots were planted into."""
 
 
-class Outcome(NamedTuple):
-    """What was seen of one method, and what became of the planted hotspots."""
+@dataclass(frozen=True)
+class _Run:
+    """What one method opened in one copy of the history, and what had been planted there."""
 
-    result: MethodResult
-    found: tuple[Found, ...]
-
-
-class _Job(NamedTuple):
-    method: str
-    run: int
-    """−1: nothing planted."""
+    opened: Opened
+    planted: Planted
 
 
-class _Seen(NamedTuple):
-    job: _Job
-    seen: Seen
-    planted: LocatedArray
-    hotspots: tuple[Hotspot, ...]
+def run_backtest(plan: Plan, tell: Callable[[int, int], None] = lambda done, total: None) -> Outcome:
+    """Do all that the plan says; `tell` is told how many parts are done, of how many.
 
-
-class _Scene:
-    """A plan with the hotspots drawn: forked processes share it."""
-
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self.background = delayed(plan.rows, plan.lateness, plan.local, np.random.default_rng([plan.seed, 1]))
-        self.runs: list[list[Hotspot]] = []
-        if plan.specs:
-            known = pick(self.background, self.background["recorded_us"] < plan.until * MICRO)
-            sources = _sources(known)
-            until = plan.until - TAIL_DAYS * DAY_S
-            self.planter = Planter(known, plan.since, until, sources, Grid(plan.region), plan.local)
-            self.runs = self.planter.runs(plan.specs, np.random.default_rng([plan.seed, 2]))
-
-    def work(self, job: _Job) -> _Seen:
-        """Look through one copy of the history with one method."""
-        plan, rows = self.plan, self.background
-        planted, hotspots = rows[:0], tuple[Hotspot, ...]()
-        if job.run >= 0:
-            planted, hotspots = self.planter.plant(self.runs[job.run], plan.seed)
-            planted = delayed(planted, plan.lateness, plan.local, np.random.default_rng([plan.seed, 3, job.run]))
-            rows = join([rows, planted])
-            rows = pick(rows, np.lexsort((rows["record"], rows["recorded_us"])))
-        if job.method != MONITOR:
-            rows = pick(rows, rows["kind"] == _first_kind(rows))
-        return _Seen(job, _method(job.method, plan).seen(rows, plan.since, plan.until), planted, hotspots)
-
-
-_scene: _Scene | None = None  # of this process; set before others are forked off
-
-
-def _work(job: _Job) -> _Seen:
-    assert _scene is not None
-    return _scene.work(job)
-
-
-def run_backtest(plan: Plan, tell: Callable[[int, int], None] = lambda done, total: None) -> tuple[list[Outcome], int]:
-    """Results of the monitor and then of the other methods, and how many copies of the history there were.
-
-    Methods that look at one source see the records of the first kind alone (police, where there are any).
+    Methods that look at one source see the records of the first kind alone (police, where there are any). Raises
+    NoRoomError and NoBaselineError.
     """
-    global _scene
-    _scene = _Scene(plan)
-    names = (MONITOR, *plan.methods)
-    jobs = [_Job(name, run) for name in names for run in range(-1, len(_scene.runs))]
-    seen: dict[_Job, _Seen] = {}
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=multiprocessing.get_context("fork")) as pool:
-        for done in as_completed([pool.submit(_work, job) for job in jobs]):
-            result = done.result()
-            seen[result.job] = result
-            tell(len(seen), len(jobs))
-    allowed = int(opened(seen[_Job(MONITOR, -1)].seen, plan.since, 1.0).when.size)
-    return [_outcome(plan, name, allowed, seen, len(_scene.runs)) for name in names], len(_scene.runs)
+    scene = Scene(plan)
+    tried = variants(plan)
+    ways = list(dict.fromkeys([planned(plan), *(variant.way for variant in tried)]))
+    results = work(scene, jobs_of(scene, ways), tell)
+    plain = results.monitor[MonitorJob(planned(plan), PLAIN)]
+    captured = plain.rankings | {name: results.rankings[name] for name in COUNTED_DAYS}
+    monitor = _result(plan, MONITOR, 1.0, _of_monitor(plan, results, planned(plan), scene), captured[MONITOR])
+    others = [_of_method(plan, name, monitor.episodes, results, scene, captured) for name in plan.methods]
+    return Outcome(
+        methods=(monitor, *others),
+        episodes=tuple(episode_of(told) for told in plain.watched.since(plan.since)),
+        expectation=results.expectation,
+        rankings=tuple(Ranking(name=name, capture=capture) for name, capture in captured.items() if name != MONITOR),
+        null=null_check(plan, [done for _, done in sorted(results.nulls.items())]) if results.nulls else None,
+        effects=tuple(_effect(plan, variant, results, scene) for variant in tried),
+        runs=len(scene.runs),
+    )
 
 
-def _outcome(plan: Plan, name: str, allowed: int, seen: dict[_Job, _Seen], runs: int) -> Outcome:
-    plain = seen[_Job(name, -1)].seen
-    level = 1.0 if name == MONITOR else level_of(plain, plan.since, allowed)
-    episodes = int(opened(plain, plan.since, level).when.size)
-    all_found: list[Found] = []
-    for run in range(runs):
-        of_run = seen[_Job(name, run)]
-        all_found += found(of_run.hotspots, of_run.planted, opened(of_run.seen, plan.since, level))
-    by_name = {spec.name: [f for f in all_found if f.hotspot.spec.name == spec.name] for spec in plan.specs}
-    places = {str(spec.place or "anywhere") for spec in plan.specs}
-    by_place = {p: [f for f in all_found if str(f.hotspot.spec.place or "anywhere") == p] for p in sorted(places)}
-    result = MethodResult(
+def _of_monitor(plan: Plan, results: Results, way: Way, scene: Scene) -> list[_Run]:
+    done: list[MonitorDone] = [results.monitor[MonitorJob(way, run)] for run in range(PLAIN, len(scene.runs))]
+    return [_Run(one.watched.opened(plan.since), one.planted) for one in done]
+
+
+def _of_method(
+    plan: Plan,
+    name: str,
+    allowed: int,
+    results: Results,
+    scene: Scene,
+    captured: dict[str, tuple[Capture, ...]],
+) -> MethodResult:
+    """At the level at which it opens no more episodes than the monitor where nothing is planted."""
+    done: list[MethodDone] = [results.methods[MethodJob(name, run)] for run in range(PLAIN, len(scene.runs))]
+    level = level_of(done[0].seen, plan.since, allowed)
+    assert opened(done[0].seen, plan.since, level).when.size <= allowed
+    runs = [_Run(Opened.of(lives_of(one.seen, level), plan.since), one.planted) for one in done]
+    ground = captured["last_8_weeks"] if name == "threshold" else ()
+    return _result(plan, name, level, runs, ground)
+
+
+def _result(plan: Plan, name: str, level: float, runs: Sequence[_Run], capture: tuple[Capture, ...]) -> MethodResult:
+    """`runs`: the plain history first."""
+    when = runs[0].opened.openings.when.tolist()
+    hotspots = _found(plan, runs)
+    return MethodResult(
         method=name,
         level=level,
-        episodes=episodes,
-        episodes_per_28_days=episodes / ((plan.until - plan.since) / DAY_S) * 28,
-        all=fraction(all_found) if all_found else None,
-        by_name={key: fraction(some) for key, some in by_name.items()},
-        by_place={key: fraction(some) for key, some in by_place.items()},
-    )
-    return Outcome(result, tuple(all_found))
-
-
-def fraction(planted: Sequence[Found]) -> Fraction:
-    """How many were found, and how soon."""
-    days = [f.days for f in planted if f.days is not None]
-    n, part = len(planted), len(days) / len(planted)
-    middle = (part + _Z95**2 / (2 * n)) / (1 + _Z95**2 / n)
-    wide = _Z95 / (1 + _Z95**2 / n) * float(np.sqrt(part * (1 - part) / n + _Z95**2 / (4 * n**2)))
-    lower, median, upper = np.percentile(days, [25, 50, 75]).tolist() if days else (None, None, None)
-    return Fraction(
-        planted=n,
-        found=len(days),
-        fraction=part,
-        low=max(middle - wide, 0.0),
-        high=min(middle + wide, 1.0),
-        median_days=median,
-        lower_quartile_days=lower,
-        upper_quartile_days=upper,
+        episodes=len(when),
+        episodes_per_28_days=_per_28_days(plan, len(when)),
+        episodes_by_year=_by_year(plan, when),
+        run_length=quartiles(run_lengths(when)),
+        all=fraction(hotspots) if hotspots else None,
+        by_name=fractions(hotspots, lambda spec: spec.name),
+        by_place=fractions(hotspots, lambda spec: spec.place or "anywhere"),
+        by_trait=by_trait(hotspots),
+        conditional_delay=conditional_delay(hotspots),
+        standing=sum(one.stood for one in hotspots),
+        overlap=overlap(hotspots),
+        capture=capture,
     )
 
 
-def _first_kind(rows: LocatedArray) -> Kind:
-    return Kind.POLICE if (rows["kind"] == Kind.POLICE).any() else Kind.ED
+def _found(plan: Plan, runs: Sequence[_Run]) -> list[Found]:
+    matched = [found(run.planted.hotspots, run.planted.shown, run.opened, plan.region.cell_m) for run in runs]
+    return [one for of_run in matched for one in of_run]
 
 
-def _sources(rows: LocatedArray) -> Sources:
-    """The busiest source of the first kind, and of the second where there is one."""
-    codes, n = np.unique(codes_of(rows), return_counts=True)
-    first = _first_kind(rows)
-    best: dict[int, int] = {}
-    for code in codes[np.argsort(n, kind="stable")].tolist():
-        best[code >> 16] = code
-    return Sources(best[first], best.get(1 - first, best[first]))
+def _effect(plan: Plan, variant: Variant, results: Results, scene: Scene) -> Effect:
+    runs = _of_monitor(plan, results, variant.way, scene)
+    hotspots = _found(plan, runs)
+    return Effect(
+        group=variant.group,
+        name=variant.name,
+        same=variant.way == planned(plan),
+        episodes_per_28_days=_per_28_days(plan, runs[0].opened.openings.when.size),
+        all=fraction(hotspots) if hotspots else None,
+    )
 
 
-def _method(name: str, plan: Plan) -> Method:
-    if name == MONITOR:
-        return Monitored(plan.region, plan.settings, LOOK_S)
-    others: list[Method] = [PermutationScan(plan.local, plan.region.cell_m)]
-    others += cellwise(plan.local, plan.region.cell_m)
-    return next(method for method in others if method.name == name)
+def _per_28_days(plan: Plan, episodes: int) -> float:
+    return episodes / ((plan.until - plan.since) / DAY_S) * 28
+
+
+def _by_year(plan: Plan, when: Sequence[int]) -> dict[str, int]:
+    """Each local year of the period, those without an episode too."""
+    first, last = (_date(plan, at).year for at in (plan.since, plan.until - 1))
+    n = Counter(_date(plan, at).year for at in when)
+    return {str(year): n[year] for year in range(first, last + 1)}
+
+
+def _date(plan: Plan, at: int) -> date:
+    return EPOCH + timedelta(days=plan.local.day(at))
+
+
+def episode_of(told: Told) -> Episode:
+    """An episode as the contract has it."""
+    opening = told.opening
+    window = opening.window
+    return Episode(
+        episode_id=opening.episode_id,
+        opened=opening.opened_at,
+        closed=None if told.closed_at is None else moment(told.closed_at),
+        longitude=window.longitude,
+        latitude=window.latitude,
+        x=window.easting,
+        y=window.northing,
+        radius_m=window.radius_m,
+        span_hours=(window.end - window.start).total_seconds() / 3600,
+        observed=opening.observed,
+        expected=opening.expected,
+        evidence=opening.evidence,
+        recurrence_days=opening.recurrence_interval_days,
+        highest_recurrence_days=round(told.highest_days, 1),
+        revisions=told.revisions,
+        headline=opening.headline,
+    )

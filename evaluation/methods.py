@@ -51,16 +51,21 @@ def opened(seen: Seen, since: int, level: float, close_fraction: float = CLOSE_F
 
 
 def level_of(seen: Seen, since: int, episodes: int) -> float:
-    """The lowest level, of those that scores have, at which no more than so many episodes open."""
+    """The lowest level, of those that scores have, at which no more than so many episodes open.
+
+    Where even the highest score opens more, the next number above it; 0 where there are no scores.
+    """
     levels = np.unique(seen.score)
-    low, high = 0, levels.size  # at high, by convention, nothing opens
+    if not levels.size:
+        return 0.0
+    low, high = 0, levels.size  # at high nothing opens
     while low < high:
         middle = (low + high) // 2
         if opened(seen, since, float(levels[middle])).when.size > episodes:
             low = middle + 1
         else:
             high = middle
-    return float(levels[low]) if low < levels.size else float(np.inf)
+    return float(levels[low]) if low < levels.size else float(np.nextafter(levels[-1], np.inf))
 
 
 def as_seen(looks: list[tuple[int, list[Window]]]) -> Seen:

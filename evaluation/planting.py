@@ -19,6 +19,8 @@ from schemas.located import LOCATED, Gate, LocatedArray, Status, join, pack_cell
 BUSY_PARTS: Final = (0.5, 0.85)
 #: A place's busyness is that of so many cells around it.
 AROUND_CELLS: Final = 2
+#: What is usual is what was in so many days before the period.
+USUAL_DAYS: Final = 730
 #: Hotspots of one run that are this close are this far apart in time, so that one is not the other's past.
 NEAR_M: Final = 5_000.0
 APART_DAYS: Final = 200
@@ -40,6 +42,9 @@ class Hotspot(NamedTuple):
     """One planted hotspot."""
 
     number: int
+    """In the order in which hotspots were placed."""
+    row: int
+    """Place of its specification among all."""
     spec: HotspotSpec
     x: float
     y: float
@@ -89,10 +94,14 @@ class Planter:
     """Draws hotspots into a period of one history."""
 
     def __init__(self, known: LocatedArray, since: int, until: int, sources: Sources, grid: Grid, local: LocalHours):
-        """`known` are the records of before and of the period: the former tell where and when violence is usual, and
-        all how late it becomes known."""
+        """`known` are the records of before and of the period: those of the last two years before it tell where and
+        when violence is usual, and all how late it becomes known."""
+        if until <= since:
+            raise NoRoomError("The period is too short to plant hotspots in.")
         counting = (known["gate"] == Gate.NONE) & (known["status"] != Status.WITHDRAWN)  # others have no true place
-        before = pick(known, counting & (known["occurred"] < since))
+        # Of old violence only late reports may be there, and many: what is usual is what lately was.
+        recent = (known["occurred"] >= since - USUAL_DAYS * DAY_S) & (known["occurred"] < since)
+        before = pick(known, counting & recent)
         if not before.size:
             raise NoRoomError("There is no record before the period, so no usual places to plant hotspots in.")
         first = int(before["occurred"].min())
@@ -110,27 +119,25 @@ class Planter:
 
         Raises NoRoomError for a hotspot that is longer than the period or has none of its hours in it.
         """
-        wanted = [spec for spec in specs for _ in range(spec.repeats)]
+        wanted = [(row, spec) for row, spec in enumerate(specs) for _ in range(spec.repeats)]
         runs: list[list[Hotspot]] = []
         for number, which in enumerate(rng.permutation(len(wanted)).tolist()):
-            spec = wanted[which]
+            row, spec = wanted[which]
             for run in runs:
-                spot = self._place(number, spec, run, TRIES_BESIDE, rng)
+                spot = self._place(spec, run, TRIES_BESIDE, rng)
                 if spot is not None:
-                    run.append(spot)
+                    run.append(spot._replace(number=number, row=row))
                     break
             else:
-                spot = self._place(number, spec, [], TRIES, rng)
+                spot = self._place(spec, [], TRIES, rng)
                 if spot is None:
                     raise NoRoomError(f"The hotspot {spec.name!r} does not fit into the period.")
-                runs.append([spot])
+                runs.append([spot._replace(number=number, row=row)])
         return runs
 
-    def _place(
-        self, number: int, spec: HotspotSpec, run: list[Hotspot], tries: int, rng: np.random.Generator
-    ) -> Hotspot | None:
+    def _place(self, spec: HotspotSpec, run: list[Hotspot], tries: int, rng: np.random.Generator) -> Hotspot | None:
         for _ in range(tries):
-            spot = self._draw(number, spec, rng)
+            spot = self._draw(spec, rng)
             if spot is not None and self._free(spot, run):
                 return spot
         return None
@@ -145,7 +152,7 @@ class Planter:
             beside += gap < AFTER_DAYS * DAY_S
         return beside < AT_ONCE
 
-    def _draw(self, number: int, spec: HotspotSpec, rng: np.random.Generator) -> Hotspot | None:
+    def _draw(self, spec: HotspotSpec, rng: np.random.Generator) -> Hotspot | None:
         length = round(spec.days * DAY_S)
         if length >= self._until - self._since:
             return None
@@ -160,7 +167,7 @@ class Planter:
         centre, x, y = self._centre(spec, rng)
         area = np.pi * max(spec.radius_m, 0.5 * ground.cell_m) ** 2
         usual = float(ground.around[centre] * spec.days * area / ((2 * AROUND_CELLS + 1) * ground.cell_m) ** 2)
-        return Hotspot(number, spec, x, y, begin, begin + length, (), usual)
+        return Hotspot(0, 0, spec, x, y, begin, begin + length, (), usual)
 
     def _centre(self, spec: HotspotSpec, rng: np.random.Generator) -> tuple[int, float, float]:
         """The cell of the ground at, or nearest to, a centre, and the centre in metres."""

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import gammaln, i0e, i1e, pdtr
 
 from processors.arrays import BLOCKS, KINDS, Bytes, Floats, Ints
 from processors.baseline import Baseline, fit_baseline
@@ -52,30 +53,45 @@ class CellWeeks:
         self.weeks = 0
         self.cell_weeks = 0
         self.deviance = 0.0
+        self.crps = 0.0
         self.by_bin = np.zeros((3, BOUNDS.size))
         """Cell-weeks, observed, expected."""
         self.seen: dict[Method, Floats] = {method: np.zeros(FLOORS.size) for method in WINDOWS}
         """Deviance of the naive methods in cells that had seen an incident before, by floor."""
+        self.seen_crps: dict[Method, Floats] = {method: np.zeros(FLOORS.size) for method in WINDOWS}
+        """Their CRPS in the same cells."""
         self.short: set[Method] = set()
         """Naive methods that lacked history in some week."""
         self.new = np.zeros(3)
         """Of the cells that had not: cell-weeks, incidents, and Σ c·ln c."""
+        self.new_counts: list[Ints] = []
+        """Counts of those with incidents, week by week."""
 
     def forecasts(self) -> list[Forecast]:
         """Mean deviances; of a naive method with the floors that give it its least."""
         if not self.cell_weeks:
             return [Forecast(method=method, deviance=None) for method in ("baseline", *WINDOWS)]
-        found = [Forecast(method="baseline", deviance=self.deviance / self.cell_weeks)]
+        means = self.deviance / self.cell_weeks, self.crps / self.cell_weeks
+        found = [Forecast(method="baseline", deviance=means[0], crps=means[1])]
         cells, n, n_log_n = self.new
         rate = n / cells if cells else 0.0  # of all rates for cells never seen, the one with the least deviance
         new = 2.0 * (n_log_n - n * np.log(rate)) if n else 0.0
+        counts = np.concatenate([np.empty(0, np.int64), *self.new_counts])
+        new_crps = crps(counts, np.full(counts.size, rate), np.array([cells]), np.array([rate]))
         for method, seen in self.seen.items():
             if method in self.short:
                 found.append(Forecast(method=method, deviance=None))
                 continue
             best = int(np.argmin(seen))
-            mean = float(seen[best] + new) / self.cell_weeks
-            found.append(Forecast(method=method, deviance=mean, floor_seen=float(FLOORS[best]), floor_new=float(rate)))
+            found.append(
+                Forecast(
+                    method=method,
+                    deviance=float(seen[best] + new) / self.cell_weeks,
+                    crps=float(self.seen_crps[method][best] + new_crps) / self.cell_weeks,
+                    floor_seen=float(FLOORS[best]),
+                    floor_new=float(rate),
+                )
+            )
         return found
 
     def calibration(self) -> list[CalibrationBin]:
@@ -244,6 +260,7 @@ def _add_week(sums: list[CellWeeks], baseline: Baseline, exposure: Floats, past:
         into.weeks += 1
         into.cell_weeks += int(cells.sum())
         into.deviance += deviance(c[hit], at_hit, float((cells * expected).sum()))
+        into.crps += crps(c[hit], at_hit, cells, expected)
         into.by_bin += _bins(expected, cells), _bins(at_hit, c[hit]), _bins(expected, cells * expected)
         _add_naive(into, _chosen(before, before.kind == k), c, seen, int(cells.sum()), monday)
 
@@ -257,8 +274,13 @@ def _add_naive(into: CellWeeks, before: _Happened, c: Ints, seen: NDArray[np.boo
         held = np.maximum(mean[seen], FLOORS[:, None])
         hit = c[seen] > 0
         into.seen[method] += [deviance(c[seen][hit], own[hit], float(own.sum())) for own in held]
+        values, n = np.unique(mean[seen], return_counts=True)  # few, as means are counts by the same length
+        into.seen_crps[method] += [
+            crps(c[seen][hit], own[hit], n, np.maximum(values, floor)) for own, floor in zip(held, FLOORS, strict=True)
+        ]
     new = c[~seen & (c > 0)].astype(float)
     into.new += cells - seen.sum(), new.sum(), (new * np.log(new)).sum()
+    into.new_counts.append(c[~seen & (c > 0)])
 
 
 def deviance(observed: Ints, expected: Floats, total: float) -> float:
@@ -266,6 +288,32 @@ def deviance(observed: Ints, expected: Floats, total: float) -> float:
     in all of them."""
     c = observed.astype(float)
     return float(2.0 * ((c * np.log(c / expected)).sum() - c.sum() + total))
+
+
+def crps(observed: Ints, expected: Floats, units: Floats | Ints, of_units: Floats) -> float:
+    """Continuous ranked probability scores of Poisson forecasts, Σ over n of (F(n) - [c ≤ n])², summed over units.
+
+    `observed` and `expected` are counts and expectations of the units with incidents, `of_units` the expectations of
+    groups of all units, those with incidents included, and `units` how many each group has. The sum in closed form
+    (Wei and Held 2014, Calibration tests for count data, TEST 23): (c - μ)(2F(c) - 1) + 2μf(c) - μ·exp(-2μ)(I₀(2μ) +
+    I₁(2μ)), with F and f those of the Poisson distribution.
+    """
+    c = observed.astype(float)
+    at_count = (c - expected) * (2.0 * pdtr(c, expected) - 1.0) + 2.0 * expected * _poisson(c, expected)
+    no_count = _without_incident(expected)
+    spread = expected * (i0e(2.0 * expected) + i1e(2.0 * expected))
+    return float((units * _without_incident(of_units)).sum() + (at_count - spread - no_count).sum())
+
+
+def _without_incident(expected: Floats) -> Floats:
+    """The score where nothing happened: F(0) and f(0) are exp(-μ), and the terms with them cancel."""
+    score: Floats = expected * (1.0 - i0e(2.0 * expected) - i1e(2.0 * expected))
+    return score
+
+
+def _poisson(c: Floats, mean: Floats) -> Floats:
+    density: Floats = np.exp(c * np.log(mean) - mean - gammaln(c + 1.0))
+    return density
 
 
 def naive_mean(method: Method, cell: Ints, day: Ints, monday: int, cells: int) -> Floats | None:

@@ -1,14 +1,12 @@
-"""What an evaluation is told and tells: hotspots to plant, and what was measured."""
+"""What an evaluation is told: hotspots to plant."""
 
 from __future__ import annotations
 
-from datetime import date
 from enum import StrEnum
 
 from pydantic import AwareDatetime, Field, model_validator
 
 from schemas.base import Contract
-from schemas.detection import DetectionSettings
 
 
 class Busyness(StrEnum):
@@ -68,52 +66,3 @@ class HotspotSpec(Contract):
         if self.longitude is not None and self.place is not None:
             raise ValueError("a hotspot has either longitude and latitude or a sort of place")
         return self
-
-
-class Fraction(Contract):
-    """Hotspots found of those planted."""
-
-    planted: int
-    found: int
-    fraction: float
-    low: float
-    """Wilson's interval of 95 %."""
-    high: float
-    median_days: float | None
-    """From a hotspot's begin until an episode about it opened, of those found; and the quartiles."""
-    lower_quartile_days: float | None
-    upper_quartile_days: float | None
-
-
-class MethodResult(Contract):
-    """What one method did."""
-
-    method: str
-    level: float
-    """Score above which it opened episodes: that at which it opens as many without planted hotspots as the monitor."""
-    episodes: int
-    """Opened in the period, without planted hotspots."""
-    episodes_per_28_days: float
-    all: Fraction | None
-    """None where none was planted."""
-    by_name: dict[str, Fraction]
-    by_place: dict[str, Fraction]
-
-
-class BacktestMetrics(Contract):
-    """metrics.json of `hotspot backtest`."""
-
-    region: str
-    first: date
-    """First day of the period that was looked at."""
-    last: date
-    records: int
-    """Known by its end, those before it included."""
-    lateness: str
-    budget_per_28_days: float
-    seed: int
-    runs: int
-    """Copies of the history among which the planted hotspots were spread."""
-    planted_are_simulated: bool = True
-    settings: DetectionSettings
-    methods: tuple[MethodResult, ...]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -17,9 +16,11 @@ from evaluation.lateness import Lateness, delayed
 from evaluation.matching import found
 from evaluation.methods import Openings, as_seen, level_of, opened
 from evaluation.planting import Planter, Sources
+from evaluation.tracks import Opened
 from processors.feeds import codes_of
 from processors.grid import Grid
 from processors.localtime import DAY_S, HOUR_S, LocalHours
+from schemas.backtest import BacktestMetrics
 from schemas.evaluation import Busyness, Growth, HotspotSpec, HoursOfWeek
 from schemas.located import Gate, Kind, LocatedArray, Status
 from schemas.region import load_region
@@ -114,6 +115,11 @@ def test_a_hotspot_may_be_told_where_and_when(planter: Planter) -> None:
         planter.runs([late], np.random.default_rng(2))
 
 
+def test_a_period_of_days_has_no_room(rows: LocatedArray) -> None:
+    with pytest.raises(ValueError, match="too short"):
+        Planter(rows, SINCE, SINCE - 2 * DAY_S, Sources(POLICE, ED), Grid(REGION), LOCAL)
+
+
 def test_records_that_do_not_count_are_no_place_to_plant(rows: LocatedArray) -> None:
     some = rows.copy()
     some["gate"][::2], some["ix"][::2], some["iy"][::2] = Gate.NO_LOCATION, 0, 0
@@ -161,7 +167,7 @@ def test_found_is_a_window_with_two_known_incidents_in_time(planter: Planter) ->
 
     def at(when: int, x: int = ix, span: int = 28 * DAY_S) -> int | None:
         columns = (np.array([value], np.int64) for value in (when, x, iy, 1, span))
-        [result] = found(told, planted, Openings(*columns))
+        [result] = found(told, planted, Opened(Openings(*columns), []), 250)
         return result.at
 
     assert at(second) == second
@@ -192,24 +198,74 @@ def run(*arguments: str | Path) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def test_a_backtest_finds_what_stands_out_and_repeats(file: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def asked(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str | Path, ...]:
+    """Arguments of a backtest with two sorts of hotspot, and settings with which it is quick."""
+    monkeypatch.setenv("HOTSPOT_DETECTION__CALIBRATION_DAYS", "56")
     specs = tmp_path / "hotspots.csv"
     specs.write_text("name,repeats,place,radius_m,days,incidents\nlarge,4,quiet,300,5,25\nsmall,4,busy,1500,14,1\n")
-    region = ROOT / "regions" / "chicago.toml"
-    common = (file, "--region", region, "--train-until", "2022-09-30", "--inject", specs, "--compare", "all")
+    return file, "--region", ROOT / "regions" / "chicago.toml", "--train-until", "2022-09-30", "--inject", specs
+
+
+def test_a_backtest_finds_what_stands_out_and_repeats(asked: tuple[str | Path, ...], tmp_path: Path) -> None:
     for name in ("one", "two"):
-        code, output = run(*common, "--out", tmp_path / name)
+        code, output = run(*asked, "--compare", "all", "--out", tmp_path / name)
         assert code == 0, output
     assert (tmp_path / "one" / "metrics.json").read_text() == (tmp_path / "two" / "metrics.json").read_text()
-    metrics = json.loads((tmp_path / "one" / "metrics.json").read_text())
-    assert (metrics["first"], metrics["last"]) == ("2022-10-01", "2023-02-06")
-    by_method = {result["method"]: result for result in metrics["methods"]}
+    metrics = BacktestMetrics.model_validate_json((tmp_path / "one" / "metrics.json").read_text())
+    assert (str(metrics.first), str(metrics.last)) == ("2022-10-01", "2023-02-06")
+    by_method = {result.method: result for result in metrics.methods}
     assert list(by_method) == ["monitor", "permutation", "threshold", "ears-c2", "gi-star", "cusum"]
-    assert by_method["monitor"]["by_name"]["large"]["found"] == 4
-    assert by_method["permutation"]["by_name"]["large"]["found"] == 4
-    assert by_method["monitor"]["by_name"]["small"]["found"] == 0  # one incident is no hotspot
-    assert all(r["episodes"] <= by_method["monitor"]["episodes"] for r in by_method.values())
+    monitor = by_method["monitor"]
+    assert monitor.by_name["large"].found == by_method["permutation"].by_name["large"].found == 4
+    assert monitor.by_name["small"].found == 0  # one incident is no hotspot
+    assert set(monitor.by_trait) == {"incidents", "days", "radius_m", "place"}
+    assert all(result.episodes <= monitor.episodes for result in metrics.methods)
+    assert monitor.overlap is not None
+    assert monitor.overlap.found == 4
+    assert monitor.conditional_delay is not None
     assert "Planted hotspots are simulated" in output
+    assert sum(monitor.episodes_by_year.values()) == monitor.episodes == len(metrics.episodes)
+    assert [e.opened for e in metrics.episodes] == sorted(e.opened for e in metrics.episodes)
+    assert metrics.expectation is not None
+    assert metrics.expectation.kinds[0].forecasts[0].crps is not None
+    assert [ranking.name for ranking in metrics.rankings] == ["expectation", "last_8_weeks", "last_two_years"]
+    captures = [monitor.capture, by_method["threshold"].capture, *(ranking.capture for ranking in metrics.rankings)]
+    for capture in captures:
+        assert [one.area for one in capture] == [0.01, 0.02, 0.05]
+        assert all(0 < one.hit_rate <= one.pei <= 1 < one.pai for one in capture)  # some places are busier
+    assert by_method["cusum"].capture == ()
+    assert (metrics.null, metrics.effects) == (None, ())
+    assert metrics.options[:5] == ("records.csv", "--region", "chicago.toml", "--train-until", "2022-09-30")
+    assert metrics.options[-2:] == ("--inject", "hotspots.csv")
+    assert "--out" not in metrics.options
+
+
+def test_a_backtest_tries_the_monitor_otherwise(asked: tuple[str | Path, ...], tmp_path: Path) -> None:
+    few = tmp_path / "few.csv"
+    few.write_text("name,repeats,radius_m,days,incidents,second_part\nboth,2,300,5,25,0.5\n")
+    otherwise = ("--effects", "source", "--null-years", "1", "--split-second", "0.4", "--budget", "4")
+    code, output = run(*asked[:-1], few, *otherwise, "--out", tmp_path / "out")
+    assert code == 0, output
+    metrics = BacktestMetrics.model_validate_json((tmp_path / "out" / "metrics.json").read_text())
+    effects = {(effect.group, effect.name): effect for effect in metrics.effects}
+    assert list(effects) == [("source", name) for name in ("police and EDs", "police alone", "EDs alone")]
+    monitor, same = metrics.methods[0], effects["source", "police and EDs"]
+    assert (same.episodes_per_28_days, same.all) == (monitor.episodes_per_28_days, monitor.all)
+    assert [effect.same for effect in metrics.effects] == [True, False, False]
+    for effect in metrics.effects:  # half of 25 is enough for each
+        assert effect.all is not None
+        assert (effect.all.planted, effect.all.found) == (2, 2)
+    assert effects["source", "police alone"].all != same.all
+    assert {source.source: source.simulated for source in metrics.data.sources} == {
+        "chicago-code": False,
+        "simulated-second": True,
+    }
+    assert metrics.null is not None
+    assert (metrics.null.years, metrics.null.histories) == (1.0, 1)
+    assert [row.at_least_days for row in metrics.null.reliability] == [14.0, 28.0, 50.0, 100.0, 200.0, 365.0]
+    assert "is simulated" in output
+    assert "On 1 simulated years" in output
 
 
 @pytest.mark.parametrize(

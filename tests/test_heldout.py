@@ -6,6 +6,7 @@ import json
 import math
 from collections import defaultdict
 from datetime import date, datetime, timedelta
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from processors.baseline import Baseline, fit_baseline
-from processors.heldout import BLOCK_NAMES, BOUNDS, FLOORS, WINDOWS, deviance, hold_out, naive_mean
+from processors.heldout import BLOCK_NAMES, BOUNDS, FLOORS, WINDOWS, crps, deviance, hold_out, naive_mean
 from processors.incidents import REFERENCE_REACH_S, incidents
 from processors.localtime import LocalHours
 from processors.public_holidays import PublicHolidays
@@ -97,6 +98,7 @@ class Twin:
         self.parts: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
         self.cell_weeks = 0
         self.deviance = 0.0
+        self.crps = 0.0
         self.bins = np.zeros((BOUNDS.size, 3))
         self.naive: dict[Method, list[tuple[int, float, bool]]] = {method: [] for method in WINDOWS}
 
@@ -107,18 +109,32 @@ class Twin:
         for name in (*names, BLOCK_NAMES[naive.block(of_week)]):
             self.parts[name][place] += value
 
-    def mean_deviance(self, method: Method) -> float:
-        """With the floors that are best afterwards."""
+    def means(self, method: Method) -> tuple[float, float]:
+        """Deviance and CRPS, with the floors that are best afterwards by deviance."""
         units = self.naive[method]
         seen = [[(c, max(mean, floor)) for c, mean, before in units if before] for floor in FLOORS]
         new = [(c, mean) for c, mean, before in units if not before]
         rate = sum(c for c, _ in new) / len(new)
-        best = min(sum(unit_deviance(c, mean) for c, mean in floored) for floored in seen)
-        return (best + sum(unit_deviance(c, rate) for c, _ in new)) / self.cell_weeks
+        best = min(seen, key=lambda floored: sum(unit_deviance(c, mean) for c, mean in floored))
+        scored = [*best, *((c, rate) for c, _ in new)]
+        deviances = sum(unit_deviance(c, mean) for c, mean in scored)
+        scores = sum(unit_crps(c, mean) for c, mean in scored)
+        return deviances / self.cell_weeks, scores / self.cell_weeks
 
 
 def unit_deviance(c: int, mean: float) -> float:
     return 2 * ((c * math.log(c / mean) if c else 0.0) - (c - mean))
+
+
+@cache
+def unit_crps(c: int, mean: float) -> float:
+    """Σ (F(n) - [c ≤ n])² over all n that matter."""
+    score, below, part = 0.0, 0.0, math.exp(-mean)
+    for n in range(c + 60):
+        below += part
+        score += (below - (c <= n)) ** 2
+        part *= mean / (n + 1)
+    return score
 
 
 def naive_twin(method: Method, found: list[naive.Incident], monday: date, cell: Cell, kind: int) -> float:
@@ -181,6 +197,7 @@ def add_cells(
             expected = sum(share[4 * k + b] * exposure[k][b] for b in range(4))
             twin.cell_weeks += 1
             twin.deviance += unit_deviance(c, expected)
+            twin.crps += unit_crps(c, expected)
             twin.bins[max(b for b, bound in enumerate(BOUNDS) if expected >= bound)] += 1, c, expected
             for method, units in twin.naive.items():
                 mean = naive_twin(method, known, monday, cell, k) if cell in before else 0.0
@@ -254,9 +271,11 @@ def test_cells_are_those_of_a_walk_over_all_cells(measured: list[KindReport], tw
             assert bins[bound].expected == pytest.approx(expected, rel=1e-9)
     by_method = {forecast.method: forecast for forecast in kind.forecasts}
     assert by_method["baseline"].deviance == pytest.approx(twin.deviance / twin.cell_weeks, rel=1e-9)
+    assert by_method["baseline"].crps == pytest.approx(twin.crps / twin.cell_weeks, rel=1e-9)
     assert by_method["same_weeks_of_two_years"].deviance is None  # there is no year of history
+    assert by_method["same_weeks_of_two_years"].crps is None
     for method in ("last_8_weeks", "all_past_weeks"):
-        assert by_method[method].deviance == pytest.approx(twin.mean_deviance(method), rel=1e-9)
+        assert (by_method[method].deviance, by_method[method].crps) == pytest.approx(twin.means(method), rel=1e-9)
 
 
 def test_cells_never_seen_are_expected_at_their_best_rate(measured: list[KindReport], twins: list[Twin]) -> None:
@@ -314,6 +333,17 @@ def test_deviance_of_units_without_incidents_is_what_was_expected_in_them() -> N
     got = deviance(np.array([counts[n] for n in hit]), np.array([means[n] for n in hit]), sum(means))
     assert got == pytest.approx(expected, rel=1e-12)
     assert deviance(np.zeros(0, np.int64), np.zeros(0), 2.5) == 5.0
+
+
+def test_crps_is_the_sum_over_all_counts() -> None:
+    counts, means = [0, 3, 0, 1, 7, 0], [0.2, 2.0, 1e-4, 1.0, 0.3, 0.2]
+    hit = [n for n, c in enumerate(counts) if c]
+    expected = sum(unit_crps(c, mean) for c, mean in zip(counts, means, strict=True))
+    groups, n = np.unique(means, return_counts=True)
+    got = crps(np.array([counts[n] for n in hit]), np.array([means[n] for n in hit]), n, groups)
+    assert got == pytest.approx(expected, rel=1e-12)
+    assert crps(np.array([4]), np.array([9.0]), np.ones(1), np.array([9.0])) == pytest.approx(unit_crps(4, 9.0))
+    assert crps(np.zeros(0, np.int64), np.zeros(0), np.array([7.0]), np.array([0.0])) == 0.0
 
 
 def test_windows_of_naive_methods_are_cut_where_history_begins() -> None:
