@@ -51,8 +51,8 @@ class DetectionSettings(Contract):
     spans_s: tuple[int, ...] = tuple(hours * HOUR_S for hours in (6, 12, 24, 48, 72, 168, 336, 672))
     """Lengths of the windows in seconds, shortest first."""
     part_spans_s: tuple[int, ...] = PART_SPANS_S
-    """Lengths, of those above, of windows that hold one part of the week only; none for no such windows. Where spans are
-    given and this is not, those of 7, 14 and 28 days that are among the spans."""
+    """Lengths, of those above, of windows that hold one part of the week only; none for no such windows. Where spans
+    are given and this is not, those of 7, 14 and 28 days that are among the spans."""
     span_penalty: float = Field(default=0.75, ge=0, le=2)
     """How far the bar is raised for windows shorter than a day or longer than two weeks: by this times the logarithm of
     how many times shorter or longer."""
