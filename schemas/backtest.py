@@ -185,6 +185,8 @@ class BacktestMetrics(Contract):
 
     region: str
     region_name: str
+    timezone: str = "UTC"
+    """Of the region, such as Europe/London: days are its days, and times are shown in it."""
     first: date
     """First day of the period that was looked at."""
     last: date

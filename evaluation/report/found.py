@@ -1,0 +1,192 @@
+"""What became of planted hotspots: tables of methods and sorts, a dot and its interval in each cell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from markupsafe import Markup
+
+from evaluation.report import answer, words
+from evaluation.report.svg import Axis, strip, strip_axis, strip_scale
+from schemas.backtest import BacktestMetrics, Effect, Fraction, MethodResult, Quartiles
+
+PARTS: Final = (0.0, 0.5, 1.0)
+
+
+class Cell(NamedTuple):
+    """One method and one sort."""
+
+    of: Fraction | None
+    strip: Markup
+    verdict: str
+
+
+class Row(NamedTuple):
+    """One sort, or one variant."""
+
+    name: str
+    cells: tuple[Cell, ...]
+
+
+class Matrix(NamedTuple):
+    """Found parts by sort and method."""
+
+    title: str
+    rows: tuple[Row, ...]
+
+
+class Soon(NamedTuple):
+    """How soon hotspots of one sort were found."""
+
+    name: str
+    of: Fraction
+    strip: Markup
+
+
+class Variant(NamedTuple):
+    """The monitor with one thing otherwise."""
+
+    effect: Effect
+    name: str
+    rate: words.Interval
+    cell: Cell
+    rate_verdict: str
+
+
+def part_axis() -> Axis:
+    """From none to all."""
+    return strip_axis(0.0, 1.0)
+
+
+def part_scale() -> Markup:
+    """The numbers over a column of parts."""
+    return strip_scale(part_axis(), [(part, f"{part:.0%}") for part in PARTS])
+
+
+def cell(of: Fraction | None, beside: Fraction | None, first: bool) -> Cell:
+    """A part with its interval; `beside` is what it is compared with."""
+    if of is None:
+        return Cell(None, Markup(""), "")
+    band = (beside.low, beside.high) if beside and not first else None
+    picture = strip(part_axis(), of.low, of.fraction, of.high, ticks=PARTS, band=band, first=first)
+    verdict = answer.found_beside(of, beside) if not first else None
+    return Cell(of, picture, verdict or "")
+
+
+def matrices(methods: Sequence[MethodResult]) -> list[Matrix]:
+    """One of each trait that hotspots differ in, one of the places where that is no trait, and one of the sorts."""
+    first = methods[0]
+    found = [
+        _matrix(words.name_of(trait), [method.by_trait.get(trait, {}) for method in methods])
+        for trait in first.by_trait
+    ]
+    if "place" not in first.by_trait and len(first.by_place) > 1:
+        found.append(_matrix(words.name_of("place"), [method.by_place for method in methods]))
+    if first.by_name:
+        found.append(_matrix("By sort, as named in the file of hotspots to plant", [m.by_name for m in methods]))
+    return found
+
+
+def _matrix(title: str, by_method: Sequence[Mapping[str, Fraction]]) -> Matrix:
+    rows = []
+    for value in values_of(by_method[0]):
+        base = by_method[0][value]
+        rows.append(Row(value, tuple(cell(of.get(value), base, n == 0) for n, of in enumerate(by_method))))
+    return Matrix(title, tuple(rows))
+
+
+def values_of(of: Mapping[str, Fraction]) -> list[str]:
+    """In the order of their size where all are numbers, else as they come."""
+    try:
+        return sorted(of, key=float)
+    except ValueError:
+        return list(of)
+
+
+def soon(metrics: BacktestMetrics) -> tuple[Markup, list[Soon]]:
+    """How soon each method, and the monitor each sort, found what it found; and the scale over the column."""
+    named = [(words.name_of(m.method), m.all) for m in metrics.methods]
+    return _soon([(name, of) for name, of in named if of is not None])
+
+
+def soon_by_sort(method: MethodResult) -> tuple[Markup, list[Soon]]:
+    """The same of the sorts of one method."""
+    return _soon(list(method.by_name.items()))
+
+
+def _soon(named: Sequence[tuple[str, Fraction]]) -> tuple[Markup, list[Soon]]:
+    most = max((of.upper_quartile_days or 0.0 for _, of in named), default=0.0)
+    axis = strip_axis(0.0, max(most, 1.0))
+    rows = []
+    for n, (name, of) in enumerate(named):
+        picture = Markup("")
+        if of.median_days is not None and of.lower_quartile_days is not None and of.upper_quartile_days is not None:
+            low, high = of.lower_quartile_days, of.upper_quartile_days
+            picture = strip(axis, low, of.median_days, high, ticks=(0.0, axis.high), first=n == 0 or named[0][0] != "Monitor")
+        rows.append(Soon(name, of, picture))
+    return strip_scale(axis, [(0.0, "0"), (axis.high, words.days(axis.high))]), rows
+
+
+class Delay(NamedTuple):
+    """Conditional expected delay of a method, or its run length."""
+
+    name: str
+    of: Quartiles | None
+
+
+def delays(methods: Sequence[MethodResult]) -> list[Delay]:
+    """Conditional expected delay of each."""
+    return [Delay(words.name_of(m.method), m.conditional_delay) for m in methods]
+
+
+def run_lengths(methods: Sequence[MethodResult]) -> list[Delay]:
+    """Days from one opening to the next, of each."""
+    return [Delay(words.name_of(m.method), m.run_length) for m in methods]
+
+
+class Capture(NamedTuple):
+    """What one method captured in some part of the area."""
+
+    method: str
+    hit_rate: float
+    pai: float
+    pei: float
+
+
+def captures(methods: Sequence[MethodResult]) -> list[tuple[float, list[Capture]]]:
+    """By area, smallest first."""
+    areas = sorted({capture.area for method in methods for capture in method.capture})
+    return [
+        (
+            area,
+            [
+                Capture(words.name_of(m.method), c.hit_rate, c.pai, c.pei)
+                for m in methods
+                for c in m.capture
+                if c.area == area
+            ],
+        )
+        for area in areas
+    ]
+
+
+def variants(metrics: BacktestMetrics, group: str) -> list[Variant]:
+    """The variants of a group, that which is the same as the monitor first."""
+    mine = sorted((e for e in metrics.effects if e.group == group), key=lambda e: not e.same)
+    same = next((e for e in mine if e.same), None)
+    length = answer.period_days(metrics)
+    found = []
+    for effect in mine:
+        rate = _rate(effect, length)
+        verdict = ""
+        if same is not None and not effect.same:
+            base = _rate(same, length)
+            verdict = words.against(rate.low, rate.high, base.low, base.high)
+        of = cell(effect.all, same.all if same else None, effect.same)
+        found.append(Variant(effect, words.name_of(effect.name), rate, of, verdict))
+    return found
+
+
+def _rate(effect: Effect, length_days: float) -> words.Interval:
+    return words.rate_interval(round(effect.episodes_per_28_days * length_days / 28), length_days)
