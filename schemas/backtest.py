@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, Field
 
 from schemas.base import Contract
 from schemas.detection import DetectionSettings
+from schemas.evaluation import HotspotSpec
 from schemas.heldout import BaselineReport
 
 
@@ -69,20 +70,32 @@ class MethodResult(Contract):
     episodes: int
     """Opened in the period, without planted hotspots."""
     episodes_per_28_days: float
-    episodes_by_year: dict[str, int] = {}
+    episodes_by_year: dict[str, int] = Field(default_factory=dict)
     run_length: Quartiles | None = None
     """Days from one opening to the next without planted hotspots; the mean is the average run length."""
     all: Fraction | None
     """None where none was planted; so are the next."""
+    found_days: tuple[float, ...] = ()
+    """Days until each hotspot that was found was found, ascending; empty also where these were not kept."""
     by_name: dict[str, Fraction]
     by_place: dict[str, Fraction]
-    by_trait: dict[str, dict[str, Fraction]] = {}
-    """By each trait that hotspots differ in (incidents, days, radius_m, place, hours, growth, second_part), and value."""
+    by_trait: dict[str, dict[str, Fraction]] = Field(default_factory=dict)
+    """By each trait that they differ in, and value: incidents, days, radius_m, place, hours, growth, second_part."""
     conditional_delay: Quartiles | None = None
-    """Conditional expected delay: days until found, of those found by an episode that was not open before they began."""
+    """Conditional expected delay: days until found, of those at whose place no episode stood when they began."""
+    standing: int = 0
+    """Planted hotspots at whose place an episode was open already when they began; not in `conditional_delay`."""
     overlap: Overlap | None = None
     capture: tuple[Capture, ...] = ()
     """Empty for a method that ranks no places."""
+
+
+class Ranking(Contract):
+    """Cells ranked in another way than a method does, for comparison."""
+
+    name: str
+    """`expectation`: by the monitor's expectation alone; `last_8_weeks`, `last_two_years`: by incidents counted."""
+    capture: tuple[Capture, ...]
 
 
 class Episode(Contract):
@@ -203,9 +216,12 @@ class BacktestMetrics(Contract):
     data: Data
     code: Code
     settings: DetectionSettings
+    specs: tuple[HotspotSpec, ...] = ()
+    """Sorts of hotspot that were planted."""
     methods: tuple[MethodResult, ...] = Field(min_length=1)
     """The monitor first."""
     episodes: tuple[Episode, ...]
     expectation: BaselineReport | None
+    rankings: tuple[Ranking, ...] = ()
     null: NullCheck | None
     effects: tuple[Effect, ...]

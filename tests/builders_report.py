@@ -72,8 +72,8 @@ def episode(number: int, rng: np.random.Generator, **changes: Any) -> Episode:
         "recurrence_days": interval,
         "highest_recurrence_days": interval * float(rng.uniform(1, 9)),
         "revisions": int(rng.integers(1, 6)),
-        "headline": f"Violence is emerging within 625 m of 41.8513°N 87.6498°W: {observed + second} incidents in 7 days "
-        f"where {usual * 9 / 8:.1f} is usual (police {observed}; ED {second}); by chance alone about once in "
+        "headline": f"Violence is emerging within 625 m of 41.8513°N 87.6498°W: {observed + second} incidents in "
+        f"7 days where {usual * 9 / 8:.1f} is usual (police {observed}; ED {second}); by chance alone about once in "
         f"{interval:.0f} days across the whole area.",
     }
     return Episode(**(fields | changes))
@@ -104,6 +104,9 @@ def result(method: str, opened: int, part: float, days: float) -> MethodResult:
         episodes_by_year={"2014": opened // 3, "2015": opened // 3, "2016": opened - 2 * (opened // 3)},
         run_length=Quartiles(n=opened - 1, mean=1096 / opened, lower=3.6, median=9.6, upper=18.0),
         all=some(300, 1.0),
+        found_days=tuple(
+            np.sort(np.random.default_rng(7).exponential(days * 1.4, some(300, 1.0).found)).round(2).tolist()
+        ),
         by_name={"burst": some(150, 1.2), "slow & quiet": some(150, 0.8)},
         by_place=traits["place"],
         by_trait=traits,
@@ -158,7 +161,7 @@ def kind_report(kind: str = "police", total: float = 13_700.0) -> KindReport:
     bounds = [0.0, 0.003, 0.01, 0.03, 0.1, 0.3]
     bins = tuple(
         CalibrationBin(
-            at_least=low, below=high, cell_weeks=n, observed=seen, expected=seen / ratio if seen else 3.0, ratio=ratio
+            at_least=low, below=high, cell_weeks=n, observed=seen, expected=seen / ratio if ratio else 3.0, ratio=ratio
         )
         for low, high, n, seen, ratio in zip(
             bounds,
@@ -220,7 +223,7 @@ def metrics(**changes: Any) -> BacktestMetrics:
         "budget_per_28_days": 2.0,
         "seed": 1,
         "runs": 41,
-        "options": ("records.csv.gz", "--region", "chicago.toml", "--train-until", "2013-12-31", "--inject", "it's.csv"),
+        "options": ("records.csv.gz", "--region", "chicago.toml", "--train-until", "2013-12-31", "--inject", "a'b.csv"),
         "data": Data(
             file="records.csv.gz",
             sha256="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",

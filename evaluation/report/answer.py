@@ -17,8 +17,9 @@ MEASURED_BY: Final = {
     "methods": "--compare",
     "null": "--null-years",
     "effects": "--effects",
-    "expectation": "--expectation",
 }
+#: The rate on simulated years of the usual is promised to be within this part of the budget (docs/detection.md).
+NULL_WITHIN: Final = 0.25
 
 
 class KeyFigure(NamedTuple):
@@ -37,7 +38,8 @@ def period_days(metrics: BacktestMetrics) -> int:
 
 def rate_of(metrics: BacktestMetrics) -> Interval:
     """The monitor's episodes in 28 days, with nothing planted."""
-    return words.rate_interval(metrics.methods[0].episodes, period_days(metrics))
+    about = words.rate_interval(metrics.methods[0].episodes, period_days(metrics))
+    return about._replace(value=metrics.methods[0].episodes_per_28_days)
 
 
 def null_rate(metrics: BacktestMetrics) -> Interval | None:
@@ -45,7 +47,8 @@ def null_rate(metrics: BacktestMetrics) -> Interval | None:
     if metrics.null is None:
         return None
     length = metrics.null.years * YEAR_DAYS
-    return words.rate_interval(round(metrics.null.episodes_per_28_days * length / 28), length)
+    about = words.rate_interval(round(metrics.null.episodes_per_28_days * length / 28), length)
+    return about._replace(value=metrics.null.episodes_per_28_days)
 
 
 def beside(of: Interval, budget: float) -> Verdict:
@@ -68,23 +71,24 @@ def kept(metrics: BacktestMetrics) -> tuple[list[Promise], list[Promise]]:
 
 def key_figures(metrics: BacktestMetrics) -> list[KeyFigure]:
     """Those of the first page."""
-    return [_raised(metrics), _found(metrics), _soon(metrics), _in_vain(metrics), _expected(metrics)]
+    raised, found, soon = _raised(metrics), _found(metrics), _soon(metrics)
+    return [raised, _in_vain(metrics), found, soon, _others(metrics), _expected(metrics)]
 
 
 def _missing(about: str, what: str) -> KeyFigure:
-    return KeyFigure("Not measured", about, f"The option {MEASURED_BY[what]} of hotspot backtest measures it.")
+    return KeyFigure("Not measured", about, f"{NOTHING[what]} The option {MEASURED_BY[what]} measures it.")
 
 
 def _raised(metrics: BacktestMetrics) -> KeyFigure:
     rate, budget = rate_of(metrics), words.number(metrics.budget_per_28_days)
     judged = {
-        "more": f"clearly more than the budget of {budget} false ones: some may be real, or the budget is not kept here",
+        "more": f"clearly more than the budget of {budget} false ones: some may be real, or it is not kept here",
         "fewer": f"clearly fewer than the budget of {budget} false ones",
         "no clear difference": f"not clearly different from the budget of {budget} false ones",
     }[beside(rate, metrics.budget_per_28_days)]
     told = (
-        f"{words.plural(metrics.methods[0].episodes, 'episode')} over {words.days(period_days(metrics))}. The true rate "
-        f"may lie between {words.per_month(rate.low)} and {words.per_month(rate.high)}: {judged}."
+        f"{words.plural(metrics.methods[0].episodes, 'episode')} over {words.days(period_days(metrics))}. The true "
+        f"rate may lie between {words.per_month(rate.low)} and {words.per_month(rate.high)}: {judged}."
     )
     return KeyFigure(f"{words.per_month(rate.value)} episodes", "raised in 28 days", told)
 
@@ -125,30 +129,57 @@ def _in_vain(metrics: BacktestMetrics) -> KeyFigure:
     }[beside(rate, metrics.budget_per_28_days)]
     told = (
         f"In {words.number(metrics.null.years)} simulated years of the usual, all of it in vain. The true rate may lie "
-        f"between {words.per_month(rate.low)} and {words.per_month(rate.high)}: {judged}."
+        f"between {words.per_month(rate.low)} and {words.per_month(rate.high)}: {judged}. {null_promise(metrics)}"
     )
     return KeyFigure(f"{words.per_month(rate.value)} episodes", about, told, True)
+
+
+def null_promise(metrics: BacktestMetrics) -> str:
+    """Whether the rate on simulated years of the usual is as near to the budget as promised."""
+    if metrics.null is None:
+        return ""
+    off = metrics.null.episodes_per_28_days / metrics.budget_per_28_days - 1
+    which = "is kept" if abs(off) <= NULL_WITHIN else "is not kept"
+    return f"The promise to stay within {words.percent(NULL_WITHIN)} of the budget {which}."
+
+
+def _others(metrics: BacktestMetrics) -> KeyFigure:
+    about = "other methods find clearly fewer than the monitor"
+    verdicts = [found_beside(metrics.methods[0].all, other.all) for other in metrics.methods[1:]]
+    if not verdicts:
+        return _missing("against other methods", "methods")
+    if None in verdicts:
+        return _missing("against other methods", "planted")
+    n = {verdict: verdicts.count(verdict) for verdict in ("more", "fewer", "no clear difference")}
+    told = (
+        f"{n['fewer'] or 'None'} find{'s' if n['fewer'] == 1 else ''} clearly more; for "
+        f"{n['no clear difference'] or 'none'} there is no clear difference. Each was set to raise no more episodes "
+        "than the monitor."
+    )
+    return KeyFigure(f"{n['more']} of {len(verdicts)}", about, told, metrics.planted_are_simulated)
 
 
 def _expected(metrics: BacktestMetrics) -> KeyFigure:
     about = "what came against what was expected"
     if metrics.expectation is None:
-        return _missing(about, "expectation")
+        return KeyFigure("Not measured", about, NO_EXPECTATION)
     totals = [(kind.kind, kind.total) for kind in metrics.expectation.kinds if kind.total.ratio is not None]
     if not totals:
         return KeyFigure("Not judged", about, "Nothing was expected in the period.")
-    name, worst = max(totals, key=lambda of: abs((of[1].ratio or 1.0) - 1.0))
+    _, worst = max(totals, key=lambda of: abs((of[1].ratio or 1.0) - 1.0))
     good, broken = kept(metrics)
     told = (
-        f"{words.plural(worst.observed, 'incident')} known to {_source(name)}, {words.number(worst.expected)} expected from "
-        f"what was known before each week. Of {words.plural(len(good) + len(broken), 'promise')} about expected counts "
-        f"that could be judged, {len(good)} {'was' if len(good) == 1 else 'were'} kept."
+        "; ".join(
+            f"{words.name_of(kind) if kind == 'ed' else kind.capitalize()}: {total.observed:,} came, "
+            f"{words.number(total.expected)} expected"
+            for kind, total in totals
+        )
+        + f". {len(good)} of {words.plural(len(good) + len(broken), 'promise')} about expected counts that could be "
+        f"judged {'was' if len(good) == 1 else 'were'} kept."
     )
+    if len(totals) > 1:
+        about += ", the worse kind"
     return KeyFigure(difference((worst.ratio or 1.0) - 1.0), about, told)
-
-
-def _source(kind: str) -> str:
-    return "emergency departments (ED)" if kind == "ed" else "the police" if kind == "police" else kind
 
 
 def difference(part: float) -> str:
@@ -167,7 +198,7 @@ def answers(metrics: BacktestMetrics) -> list[str]:
 def _of_finding(metrics: BacktestMetrics) -> Iterator[str]:
     first = metrics.methods[0]
     if first.all is None:
-        yield "Whether it finds hotspots was not measured: none was planted, and nobody knows which real ones there were."
+        yield "Whether it finds hotspots was not measured: none was planted, and nobody knows all the real ones."
         return
     best, worst = extremes(first)
     if best and worst:
@@ -194,22 +225,19 @@ def _of_others(metrics: BacktestMetrics) -> Iterator[str]:
     if not others:
         yield "It was not compared with other methods."
         return
-    sorted_out: dict[Verdict, list[str]] = {"more": [], "fewer": [], "no clear difference": []}
+    sorted_out: dict[Verdict | None, list[str]] = {"more": [], "fewer": [], "no clear difference": []}
     for other in others:
         verdict = found_beside(first.all, other.all)
         if verdict:
             sorted_out[verdict].append(words.name_of(other.method))
-    said = [
-        f"{how} {words.listed(sorted_out[verdict])}"
-        for verdict, how in (
-            ("more", "clearly more than"),
-            ("fewer", "clearly fewer than"),
-            ("no clear difference", "not clearly more or fewer than"),
-        )
-        if sorted_out[verdict]
-    ]
-    if said:
-        yield f"At about the same rate of episodes it found {words.listed(said, 'and')}."
+    how_many: tuple[tuple[Verdict, str], ...] = (
+        ("more", "It found clearly more than"),
+        ("fewer", "It found clearly fewer than"),
+        ("no clear difference", "There is no clear difference from"),
+    )
+    for verdict, how in how_many:
+        if sorted_out[verdict]:
+            yield f"{how} {words.listed(sorted_out[verdict])}, set to raise no more episodes than it."
 
 
 def _of_false_ones(metrics: BacktestMetrics) -> Iterator[str]:
@@ -244,10 +272,12 @@ def promise_words(text: str) -> str:
 NOTHING: Final = {
     "planted": "How many hotspots would be found, and how soon, was not measured: none was planted.",
     "methods": "Other methods were not compared with.",
-    "null": "How often episodes open when nothing emerges, and whether recurrence intervals are right, was not measured.",
+    "null": "How often episodes open when nothing emerges, and how reliable recurrence intervals are, was not measured.",
     "effects": "What later records, fewer sources or other settings would change was not measured.",
-    "expectation": "Whether expected counts are right was not measured.",
 }
+NO_EXPECTATION: Final = (
+    "Whether expected counts are right was not measured: the history before the period was too short."
+)
 
 
 def unmeasured(metrics: BacktestMetrics) -> list[tuple[str, str]]:
@@ -263,9 +293,10 @@ def unmeasured(metrics: BacktestMetrics) -> list[tuple[str, str]]:
         ("methods", len(metrics.methods) == 1),
         ("null", metrics.null is None),
         ("effects", not groups),
-        ("expectation", metrics.expectation is None),
     ]
     found = [(NOTHING[what], MEASURED_BY[what]) for what, lacks in missing if lacks]
+    if metrics.expectation is None:
+        found.append((NO_EXPECTATION, ""))
     if groups and len(groups) < len(titles):
         lacking = words.listed([title for group, title in titles.items() if group not in groups], "or")
         found.append((f"What {lacking} would change was not measured.", MEASURED_BY["effects"]))

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from markupsafe import Markup
 
 from evaluation.report import words
+from evaluation.report.found import Curve
 from evaluation.report.svg import (
     BLUE,
     GREY,
@@ -83,9 +84,9 @@ def openings_chart(key: str, found: Sequence[Opened], budget: float) -> Markup:
             parts.append(text(across(n), bottom + 17, words.short_day(of.since), "start", 11, GREY))
     parts += [line(LEFT, bottom, WIDTH - RIGHT, bottom, INK)]
     parts += [line(LEFT, up(budget), WIDTH - RIGHT, up(budget), ORANGE, 2, "6 4")]
-    name = f"Budget: {words.number(budget)} false ones"
-    parts += [rect(WIDTH - RIGHT - 172, up(budget) - 18, 172, 15, "#FFFFFF")]
-    parts += [text(WIDTH - RIGHT - 4, up(budget) - 6, name, "end", 12)]
+    name = f"budget: {words.number(budget)} false ones"
+    parts += [line(WIDTH - RIGHT - 190, 10, WIDTH - RIGHT - 156, 10, ORANGE, 2, "6 4")]
+    parts += [text(WIDTH - RIGHT - 150, 14, name)]
     title = "Episodes opened in each 28 days, against the budget"
     most = max(found, key=lambda of: of.n)
     told = (
@@ -116,7 +117,7 @@ def bars(episodes: Sequence[Episode], last: date, zone: ZoneInfo) -> list[Bar]:
 
 def calendar_chart(key: str, episodes: Sequence[Bar], first: date, last: date, numbered: bool) -> Markup:
     """A row for each year: each episode from its opening to its close, in lanes where several were open at once."""
-    lane, head, gap = 13.0, 24.0, 12.0
+    lane, head, gap = (20.0 if numbered else 13.0), 24.0, 12.0
     across = Axis(0, 366, LEFT, WIDTH - RIGHT)
     parts: list[Markup] = []
     y = head
@@ -130,9 +131,11 @@ def calendar_chart(key: str, episodes: Sequence[Bar], first: date, last: date, n
         parts += [rect(from_x, y, to_x - from_x, tall, "#F3F2F1")]
         parts += [text(LEFT - 6, y + tall / 2 + 4, str(year), "end", 12)]
         for at in marks:
-            parts.append(line(across(at.timetuple().tm_yday - 1), y, across(at.timetuple().tm_yday - 1), y + tall, RULE))
+            parts.append(
+                line(across(at.timetuple().tm_yday - 1), y, across(at.timetuple().tm_yday - 1), y + tall, RULE)
+            )
         for n, bar in lanes:
-            parts += _bar(bar, year, across, y + 3 + lane * n + lane / 2, numbered)
+            parts += _bar(bar, year, across, y + 3 + lane * n + lane * (0.72 if numbered else 0.5), numbered)
         y += tall + gap
     names = [text(across(at.timetuple().tm_yday + 14), 14, name, "middle", 12, GREY) for at, name in marks.items()]
     title = "When episodes were open"
@@ -167,11 +170,8 @@ def _bar(bar: Bar, year: int, across: Axis, y: float, numbered: bool) -> list[Ma
     if bar.begin.year == year:
         parts.append(mark(shape, across(begin), y, 8, colour))
         if numbered:
-            parts.append(text(across(begin) + 6, y + 3.5, str(bar.number), size=10).replace("<text", _HALO, 1))
+            parts.append(text(across(begin) - 3, y - 5.5, str(bar.number), size=10))
     return parts
-
-
-_HALO: Final = Markup('<text stroke="#FFFFFF" stroke-width="3" paint-order="stroke"')
 
 
 def counts_chart(key: str, title: str, parts_of: Sequence[Part], names: Sequence[str], within: float) -> Markup:
@@ -192,7 +192,9 @@ def counts_chart(key: str, title: str, parts_of: Sequence[Part], names: Sequence
         bar = min(wide * 0.7, 34)
         parts.append(rect(x - bar / 2, up(part.expected), bar, bottom - up(part.expected), "#C9CFD4"))
         far = part.ratio is not None and abs(part.ratio - 1) > within
-        dots.append(mark("diamond", x, up(part.observed), 9, ORANGE) if far else mark("circle", x, up(part.observed), 7, BLUE))
+        dots.append(
+            mark("diamond", x, up(part.observed), 9, ORANGE) if far else mark("circle", x, up(part.observed), 7, BLUE)
+        )
         if n % every == 0:
             parts.append(text(x, bottom + 17, name, "middle", 11, GREY))
     parts += [line(LEFT, bottom, WIDTH - RIGHT, bottom, INK), *dots]
@@ -207,6 +209,62 @@ def counts_chart(key: str, title: str, parts_of: Sequence[Part], names: Sequence
         f"than {words.percent(within)}. The table of the figures has each."
     )
     return picture(key, title, told, WIDTH, height, parts)
+
+
+#: Colour and dashes by which methods are known; more than these have the last.
+STROKES: Final = ((BLUE, None), (PLUM, None), (TEAL, "7 3"), (ORANGE, "2 3"), (GREY, None), (INK, "8 3 2 3"))
+
+
+def found_chart(key: str, curves: Sequence[Curve]) -> Markup:
+    """The part of all planted hotspots that each method had found by so many days after their begin."""
+    height, bottom, top, right = 270, 226, 30, 230
+    most = steps(max(curve.days[-1] for curve in curves), 7)
+    across, up = Axis(0, most[-1], LEFT, WIDTH - right), Axis(0, 1, bottom, top)
+    parts = [text(LEFT, 14, "Found of all planted", size=12, fill=GREY)]
+    for part in (0.0, 0.25, 0.5, 0.75, 1.0):
+        parts += [line(LEFT, up(part), WIDTH - right, up(part), PALE)]
+        parts += [text(LEFT - 6, up(part) + 4, words.percent(part), "end", 12, GREY)]
+    for tick in most:
+        parts += [line(across(tick), bottom, across(tick), bottom + 4, GREY)]
+        parts += [text(across(tick), bottom + 17, words.number(tick), "middle", 12, GREY)]
+    parts += [line(LEFT, bottom, WIDTH - right, bottom, INK)]
+    parts += [text((LEFT + WIDTH - right) / 2, bottom + 34, "Days since the begin of the hotspot", "middle", 12, GREY)]
+    for n, curve in reversed(list(enumerate(curves))):
+        colour, dash = STROKES[min(n, len(STROKES) - 1)]
+        corners = [f"M{across(0):.1f} {up(0):.1f}"]
+        for found, days in enumerate(curve.days, start=1):
+            corners.append(f"H{across(days):.1f}V{up(found / curve.planted):.1f}")
+        corners.append(f"H{across(most[-1]):.1f}")
+        wide = 3.0 if n == 0 else 1.6
+        parts.append(
+            tag("path", d="".join(corners), fill="none", stroke=colour, stroke_width=wide, stroke_dasharray=dash)
+        )
+    ends = _apart([up(len(curve.days) / curve.planted) for curve in curves], 15, top, bottom)
+    for n, (curve, y) in enumerate(zip(curves, ends, strict=True)):
+        colour, dash = STROKES[min(n, len(STROKES) - 1)]
+        at = up(len(curve.days) / curve.planted)
+        parts.append(line(WIDTH - right + 1, at, WIDTH - right + 14, y, RULE))
+        parts.append(line(WIDTH - right + 16, y, WIDTH - right + 40, y, colour, 3 if n == 0 else 1.6, dash))
+        parts.append(text(WIDTH - right + 45, y + 4, curve.name))
+    told = "; ".join(
+        f"{curve.name}: {words.percent(len(curve.days) / curve.planted)} in the end, half of these within "
+        f"{words.days(curve.days[(len(curve.days) - 1) // 2])}"
+        for curve in curves
+    )
+    title = "Part of the planted hotspots found by so many days after their begin (simulated)"
+    return picture(key, title, f"{told}.", WIDTH, height, parts)
+
+
+def _apart(wanted: Sequence[float], gap: float, top: float, bottom: float) -> list[float]:
+    """The same heights, moved so that none is nearer to the next than `gap`, as far as there is room."""
+    order = sorted(range(len(wanted)), key=lambda n: (wanted[n], n))
+    room = bottom - gap * (len(wanted) - 1)
+    found = [0.0] * len(wanted)
+    least = top
+    for place, n in enumerate(order):
+        found[n] = least = max(least, min(wanted[n], room + gap * place))
+        least += gap
+    return found
 
 
 def key_of_evidence(found: Sequence[str]) -> Markup:

@@ -112,8 +112,7 @@ def kind_view(report: KindReport, simulated: bool, key: str) -> KindView:
 
 
 def _short_month(name: str) -> str:
-    told = words.month(name)
-    return told if told == name else f"{told[:3]}{words.NBSP}{name[2:4]}"
+    return f"{words.part_name(name)[:3]}{words.NBSP}{name[2:4]}"
 
 
 def _table(title: str, parts: Sequence[Part]) -> PartTable:
@@ -121,7 +120,7 @@ def _table(title: str, parts: Sequence[Part]) -> PartTable:
 
 
 def _row(part: Part) -> PartRow:
-    name = words.month(part.name) + ("" if part.whole else " (part)")
+    name = words.part_name(part.name) + ("" if part.whole else " (part)")
     if part.ratio is None:
         return PartRow(name, part, Markup(""), "nothing expected")
     band = None if part.chance is None else (max(1 - part.chance, 0.01), 1 + part.chance)

@@ -112,10 +112,10 @@ def soon(metrics: BacktestMetrics) -> tuple[Markup, list[Soon]]:
 
 def soon_by_sort(method: MethodResult) -> tuple[Markup, list[Soon]]:
     """The same of the sorts of one method."""
-    return _soon(list(method.by_name.items()))
+    return _soon(list(method.by_name.items()), compared=False)
 
 
-def _soon(named: Sequence[tuple[str, Fraction]]) -> tuple[Markup, list[Soon]]:
+def _soon(named: Sequence[tuple[str, Fraction]], compared: bool = True) -> tuple[Markup, list[Soon]]:
     most = max((of.upper_quartile_days or 0.0 for _, of in named), default=0.0)
     axis = strip_axis(0.0, max(most, 1.0))
     rows = []
@@ -123,9 +123,28 @@ def _soon(named: Sequence[tuple[str, Fraction]]) -> tuple[Markup, list[Soon]]:
         picture = Markup("")
         if of.median_days is not None and of.lower_quartile_days is not None and of.upper_quartile_days is not None:
             low, high = of.lower_quartile_days, of.upper_quartile_days
-            picture = strip(axis, low, of.median_days, high, ticks=(0.0, axis.high), first=n == 0 or named[0][0] != "Monitor")
+            picture = strip(axis, low, of.median_days, high, ticks=(0.0, axis.high), first=n == 0 or not compared)
         rows.append(Soon(name, of, picture))
     return strip_scale(axis, [(0.0, "0"), (axis.high, words.days(axis.high))]), rows
+
+
+class Curve(NamedTuple):
+    """How many of all planted hotspots a method had found by when."""
+
+    method: str
+    name: str
+    planted: int
+    days: tuple[float, ...]
+    """Until each of those found was found, ascending."""
+
+
+def curves(methods: Sequence[MethodResult]) -> list[Curve]:
+    """Of the methods that kept them."""
+    return [
+        Curve(m.method, words.name_of(m.method), m.all.planted, tuple(sorted(m.found_days)))
+        for m in methods
+        if m.all is not None and m.found_days
+    ]
 
 
 class Delay(NamedTuple):
@@ -133,11 +152,13 @@ class Delay(NamedTuple):
 
     name: str
     of: Quartiles | None
+    standing: int = 0
+    """Hotspots left out, as an episode was open at their place."""
 
 
 def delays(methods: Sequence[MethodResult]) -> list[Delay]:
     """Conditional expected delay of each."""
-    return [Delay(words.name_of(m.method), m.conditional_delay) for m in methods]
+    return [Delay(words.name_of(m.method), m.conditional_delay, m.standing) for m in methods]
 
 
 def run_lengths(methods: Sequence[MethodResult]) -> list[Delay]:
@@ -154,19 +175,13 @@ class Capture(NamedTuple):
     pei: float
 
 
-def captures(methods: Sequence[MethodResult]) -> list[tuple[float, list[Capture]]]:
-    """By area, smallest first."""
-    areas = sorted({capture.area for method in methods for capture in method.capture})
+def captures(metrics: BacktestMetrics) -> list[tuple[float, list[Capture]]]:
+    """By area, smallest first: the methods, and the plain rankings beside them."""
+    ranked = [(words.name_of(m.method), m.capture) for m in metrics.methods]
+    ranked += [(words.name_of(ranking.name), ranking.capture) for ranking in metrics.rankings]
+    areas = sorted({c.area for _, of in ranked for c in of})
     return [
-        (
-            area,
-            [
-                Capture(words.name_of(m.method), c.hit_rate, c.pai, c.pei)
-                for m in methods
-                for c in m.capture
-                if c.area == area
-            ],
-        )
+        (area, [Capture(name, c.hit_rate, c.pai, c.pei) for name, of in ranked for c in of if c.area == area])
         for area in areas
     ]
 
@@ -189,4 +204,5 @@ def variants(metrics: BacktestMetrics, group: str) -> list[Variant]:
 
 
 def _rate(effect: Effect, length_days: float) -> words.Interval:
-    return words.rate_interval(round(effect.episodes_per_28_days * length_days / 28), length_days)
+    about = words.rate_interval(round(effect.episodes_per_28_days * length_days / 28), length_days)
+    return about._replace(value=effect.episodes_per_28_days)

@@ -121,7 +121,8 @@ def _numbers(shown: Sequence[Shown], everything: Sequence[Shown], frame: Frame) 
         taken.append(_box(at_x, at_y, wide, _HIGH))
         if math.hypot(at_x - x, at_y - y) > 16:
             found.append(line(x, y, at_x, at_y, GREY, 0.7))
-            found.append(rect(at_x - wide / 2, at_y - _HIGH / 2, wide, _HIGH, "#FFFFFF"))
+        box = {"x": at_x - wide / 2 + 1, "y": at_y - _HIGH / 2, "width": wide - 2, "height": _HIGH}
+        found.append(tag("rect", **box, fill="#FFFFFF", fill_opacity="0.75"))
         found.append(text(at_x, at_y + 4, str(number), "middle", 11))
     return found
 

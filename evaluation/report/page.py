@@ -66,7 +66,8 @@ def page(metrics: BacktestMetrics) -> str:
         environment.filters[name] = getattr(words, name)
     environment.filters["name"] = words.name_of
     environment.filters["promise"] = answer.promise_words
-    environment.filters["listed"] = words.listed
+    environment.filters["part_name"] = words.part_name
+    environment.filters["kind_name"] = words.kind_name
     css = resources.files("evaluation.report").joinpath("templates", "report.css").read_text(encoding="utf-8")
     given = {
         "m": metrics,
@@ -79,6 +80,7 @@ def page(metrics: BacktestMetrics) -> str:
         "grace_days": GRACE_S // DAY_S,
         "measured_by": answer.MEASURED_BY,
         "nothing": answer.NOTHING,
+        "no_expectation": answer.NO_EXPECTATION,
         **_first_page(metrics),
         **_episodes(metrics, zone),
         **_planted(metrics),
@@ -167,19 +169,22 @@ def _row(number: int, e: Episode, last: date, zone: ZoneInfo) -> EpisodeRow:
 def _planted(metrics: BacktestMetrics) -> dict[str, object]:
     first = metrics.methods[0]
     scale, soon = found.soon(metrics)
+    curves = found.curves(metrics.methods)
     sort_scale, by_sort = found.soon_by_sort(first)
     return {
         "verdicts": [answer.found_beside(m.all, first.all) for m in metrics.methods],
         "overall": [found.cell(m.all, first.all, n == 0) for n, m in enumerate(metrics.methods)],
         "matrices": found.matrices(metrics.methods) if first.all else [],
         "part_scale": found.part_scale(),
+        "curve": charts.found_chart("found-curve", curves) if curves else None,
+        "curves": curves,
         "soon": soon,
         "soon_scale": scale,
         "soon_by_sort": by_sort,
         "sort_scale": sort_scale,
         "delays": [d for d in found.delays(metrics.methods) if d.of is not None],
         "overlaps": [(words.name_of(m.method), m.overlap) for m in metrics.methods if m.overlap is not None],
-        "captures": found.captures(metrics.methods),
+        "captures": found.captures(metrics),
         "groups": [(group, title, found.variants(metrics, group)) for group, title in GROUPS.items()],
     }
 
@@ -196,6 +201,7 @@ def _fit(metrics: BacktestMetrics) -> dict[str, object]:
         "kept": good,
         "broken": broken,
         "null_rate": rate,
+        "null_promise": answer.null_promise(metrics),
         "null_verdict": answer.beside(rate, metrics.budget_per_28_days) if rate else None,
         "reliability": [_reliability(of) for of in metrics.null.reliability] if metrics.null else [],
     }

@@ -52,7 +52,14 @@ def rect(x: float, y: float, width: float, height: float, fill: str, stroke: str
 def text(x: float, y: float, words: str, anchor: str = "start", size: float = 12, fill: str = INK) -> Markup:
     """A line of words."""
     return tag(
-        "text", words, x=x, y=y, font_size=size, fill=fill, text_anchor=anchor, font_family="Arial, Helvetica, sans-serif"
+        "text",
+        words,
+        x=x,
+        y=y,
+        font_size=size,
+        fill=fill,
+        text_anchor=anchor,
+        font_family="Arial, Helvetica, sans-serif",
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Final, Literal, NamedTuple
@@ -42,6 +41,8 @@ NAMES: Final = {
     "ed_only": "ED only",
     "both": "both kinds",
     "as-recorded": "as recorded in the file",
+    "expectation": "The monitor’s expectation alone",
+    "last_two_years": "Counts of the last two years",
 }
 
 
@@ -61,11 +62,16 @@ def name_of(key: str) -> str:
     return NAMES.get(key, key)
 
 
+def kind_name(kind: str) -> str:
+    """A kind of record in full."""
+    return {"ed": "emergency departments (ED)", "police": "the police"}.get(kind, kind)
+
+
 def number(value: float) -> str:
     """Three figures at most: 0.042, 1.25, 12.5, 1,250; what is not nothing is never written as 0."""
     size = abs(value)
-    if size == 0:
-        return "0"
+    if value == round(value) and size < 1e15:
+        return f"{value:,.0f}"
     if size < 0.001:
         return "less than 0.001" if value > 0 else f"{value:.1g}"
     if size < 0.0995:
@@ -77,6 +83,7 @@ def number(value: float) -> str:
 
 def percent(part: float) -> str:
     """Whole percents; with one decimal where all but all, or all but none, would be written as all or none."""
+    part = round(part, 9)  # intervals end at all or none but for rounding
     if 0 < part < 0.01 or 0.99 < part < 1:
         return "less than 0.1%" if part < 0.0005 else "more than 99.9%" if part > 0.9995 else f"{part:.1%}"
     return f"{part:.0%}"
@@ -107,7 +114,7 @@ def per_month(rate: float) -> str:
 
 def metres(value: float) -> str:
     """A distance."""
-    return f"{value / 1000:.1f}{NBSP}km" if value >= 1000 else f"{value:.0f}{NBSP}m"
+    return f"{value / 1000:.1f}".removesuffix(".0") + f"{NBSP}km" if value >= 1000 else f"{value:.0f}{NBSP}m"
 
 
 def day(value: date | datetime) -> str:
@@ -120,12 +127,14 @@ def short_day(value: date | datetime) -> str:
     return f"{value.day}{NBSP}{MONTHS[value.month - 1][:3]}{NBSP}{value.year}"
 
 
-def month(name: str) -> str:
-    """March 2014 for 2014-03; anything else as it is."""
+def part_name(name: str) -> str:
+    """March 2014 for 2014-03, 08:00 for 08, Weekend night for weekend night."""
+    if len(name) == 2 and name.isdigit():
+        return f"{name}:00"
     year, _, of_year = name.partition("-")
     if year.isdigit() and of_year.isdigit() and 1 <= int(of_year) <= 12:
         return f"{MONTHS[int(of_year) - 1]}{NBSP}{year}"
-    return name
+    return name[:1].upper() + name[1:]
 
 
 def clock(value: datetime, zone: ZoneInfo) -> str:
@@ -162,5 +171,3 @@ def against(low: float, high: float, other_low: float, other_high: float) -> Ver
     if low > other_high:
         return "more"
     return "fewer" if high < other_low else "no clear difference"
-
-
