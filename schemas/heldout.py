@@ -52,6 +52,8 @@ class Forecast(Contract):
     method: Method
     deviance: float | None
     """Mean Poisson deviance a cell-week, 2·(c·ln(c/μ) − (c − μ)); None where history is too short for the method."""
+    crps: float | None = None
+    """Mean continuous ranked probability score a cell-week of the Poisson forecast, incidents; None as `deviance`."""
     floor_seen: float | None = None
     """Least expectation of a cell that had seen an incident before, incidents a week; None for the baseline."""
     floor_new: float | None = None

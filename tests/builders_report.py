@@ -157,7 +157,9 @@ def kind_report(kind: str = "police", total: float = 13_700.0) -> KindReport:
         "last_8_weeks": 0.12419,
         "all_past_weeks": 0.11953,
     }
-    forecasts = tuple(Forecast(method=method, deviance=value) for method, value in deviances.items())
+    forecasts = tuple(
+        Forecast(method=method, deviance=value, crps=value and value / 8) for method, value in deviances.items()
+    )
     bounds = [0.0, 0.003, 0.01, 0.03, 0.1, 0.3]
     bins = tuple(
         CalibrationBin(

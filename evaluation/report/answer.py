@@ -29,6 +29,8 @@ class KeyFigure(NamedTuple):
     about: str
     sentence: str
     simulated: bool = False
+    option: str = ""
+    """Which measures it, where it was not measured."""
 
 
 def period_days(metrics: BacktestMetrics) -> int:
@@ -76,7 +78,7 @@ def key_figures(metrics: BacktestMetrics) -> list[KeyFigure]:
 
 
 def _missing(about: str, what: str) -> KeyFigure:
-    return KeyFigure("Not measured", about, f"{NOTHING[what]} The option {MEASURED_BY[what]} measures it.")
+    return KeyFigure("Not measured", about, NOTHING[what], option=MEASURED_BY[what])
 
 
 def _raised(metrics: BacktestMetrics) -> KeyFigure:
@@ -272,7 +274,7 @@ def promise_words(text: str) -> str:
 NOTHING: Final = {
     "planted": "How many hotspots would be found, and how soon, was not measured: none was planted.",
     "methods": "Other methods were not compared with.",
-    "null": "How often episodes open when nothing emerges, and how reliable recurrence intervals are, was not measured.",
+    "null": "How often episodes open when nothing emerges, and how reliable recurrence intervals are, was not tried.",
     "effects": "What later records, fewer sources or other settings would change was not measured.",
 }
 NO_EXPECTATION: Final = (

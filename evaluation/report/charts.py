@@ -65,7 +65,7 @@ def openings(opened: Sequence[datetime], first: date, last: date, zone: ZoneInfo
 def openings_chart(key: str, found: Sequence[Opened], budget: float) -> Markup:
     """Bars of episodes opened in each 28 days, and a line at the budget."""
     height, bottom, top = 210, 172, 26
-    ticks = steps(max(budget, *(of.n for of in found)), 4)
+    ticks = steps(max(budget, *(of.n for of in found)), 4, least=1.0)
     up = Axis(0, ticks[-1], bottom, top)
     across = Axis(0, len(found), LEFT, WIDTH - RIGHT)
     wide = (WIDTH - RIGHT - LEFT) / len(found)
@@ -178,7 +178,7 @@ def counts_chart(key: str, title: str, parts_of: Sequence[Part], names: Sequence
     """Expected counts as grey bars, observed ones as dots; a diamond where they are further apart than `within`."""
     height, bottom, top = 230, 190, 30
     most = max([1.0, *(max(part.observed, part.expected) for part in parts_of)])
-    ticks = steps(most, 4)
+    ticks = steps(most, 4, least=1.0)
     up = Axis(0, ticks[-1], bottom, top)
     wide = (WIDTH - RIGHT - LEFT) / len(parts_of)
     parts = [text(LEFT, 16, "Incidents", size=12, fill=GREY)]

@@ -47,6 +47,7 @@ class MethodRow(NamedTuple):
 
     name: str
     deviance: float | None
+    crps: float | None
     verdict: str
 
 
@@ -137,7 +138,7 @@ def _bin(of: CalibrationBin) -> BinRow:
     if of.ratio is None or of.expected <= 0:
         return BinRow(name, of, None, Markup(""), "nothing to judge by")
     # words.rate_interval of as many lots of 28 days as were expected: the interval of observed by expected
-    ratio = words.rate_interval(of.observed, of.expected * 28)
+    ratio = words.rate_interval(of.observed, of.expected * 28)._replace(value=of.ratio)
     verdict = {"more": "more than expected", "fewer": "less than expected"}.get(
         words.against(ratio.low, ratio.high, 1.0, 1.0), "no clear difference"
     )
@@ -147,12 +148,17 @@ def _bin(of: CalibrationBin) -> BinRow:
 def _methods(report: KindReport) -> tuple[MethodRow, ...]:
     if not report.forecasts:
         return ()
-    first = report.forecasts[0].deviance
-    rows = [MethodRow(words.name_of(report.forecasts[0].method), first, "")]
+    first = report.forecasts[0]
+    rows = [MethodRow(words.name_of(first.method), first.deviance, first.crps, "")]
     for other in report.forecasts[1:]:
-        verdict = "history is too short for it"
-        if other.deviance is not None and first is not None and other.deviance > 0:
-            less = 1 - first / other.deviance
-            verdict = f"the baseline has {words.percent(abs(less))} {'less' if less > 0 else 'more'}"
-        rows.append(MethodRow(words.name_of(other.method), other.deviance, verdict))
+        said = [_less(first.deviance, other.deviance, "deviance"), _less(first.crps, other.crps, "CRPS")]
+        verdict = "; ".join(filter(None, said)) or "history is too short for it"
+        rows.append(MethodRow(words.name_of(other.method), other.deviance, other.crps, verdict))
     return tuple(rows)
+
+
+def _less(ours: float | None, theirs: float | None, score: str) -> str:
+    if ours is None or not theirs:
+        return ""
+    less = 1 - ours / theirs
+    return f"the baseline has {words.percent(abs(less))} {'less' if less > 0 else 'more'} {score}"

@@ -12,6 +12,7 @@ from evaluation.report.svg import Axis, strip, strip_axis, strip_scale
 from schemas.backtest import BacktestMetrics, Effect, Fraction, MethodResult, Quartiles
 
 PARTS: Final = (0.0, 0.5, 1.0)
+BY_NAME: Final = "By sort, as named in the file of hotspots to plant"
 
 
 class Cell(NamedTuple):
@@ -84,7 +85,7 @@ def matrices(methods: Sequence[MethodResult]) -> list[Matrix]:
     if "place" not in first.by_trait and len(first.by_place) > 1:
         found.append(_matrix(words.name_of("place"), [method.by_place for method in methods]))
     if first.by_name:
-        found.append(_matrix("By sort, as named in the file of hotspots to plant", [m.by_name for m in methods]))
+        found.append(_matrix(BY_NAME, [m.by_name for m in methods]))
     return found
 
 
@@ -104,28 +105,49 @@ def values_of(of: Mapping[str, Fraction]) -> list[str]:
         return list(of)
 
 
-def soon(metrics: BacktestMetrics) -> tuple[Markup, list[Soon]]:
-    """How soon each method, and the monitor each sort, found what it found; and the scale over the column."""
-    named = [(words.name_of(m.method), m.all) for m in metrics.methods]
-    return _soon([(name, of) for name, of in named if of is not None])
+class Soons(NamedTuple):
+    """How soon hotspots were found, one under the other on one scale."""
+
+    groups: tuple[tuple[str, tuple[Soon, ...]], ...]
+    """Each with its title, empty for none."""
+    scale: Markup
 
 
-def soon_by_sort(method: MethodResult) -> tuple[Markup, list[Soon]]:
-    """The same of the sorts of one method."""
-    return _soon(list(method.by_name.items()), compared=False)
+def soon(methods: Sequence[MethodResult]) -> Soons:
+    """How soon each method found what it found."""
+    named = {words.name_of(m.method): m.all for m in methods if m.all is not None}
+    return _soons([("", named)], compared=True)
 
 
-def _soon(named: Sequence[tuple[str, Fraction]], compared: bool = True) -> tuple[Markup, list[Soon]]:
-    most = max((of.upper_quartile_days or 0.0 for _, of in named), default=0.0)
+def soon_by_sort(method: MethodResult) -> Soons:
+    """How soon one method found what it found, by each trait and by sort."""
+    groups: list[tuple[str, Mapping[str, Fraction]]] = [
+        (words.name_of(trait), {words.name_of(value): of[value] for value in values_of(of)})
+        for trait, of in method.by_trait.items()
+    ]
+    if method.by_name:
+        groups.append((BY_NAME, method.by_name))
+    return _soons(groups, compared=False)
+
+
+def _soons(groups: Sequence[tuple[str, Mapping[str, Fraction]]], compared: bool) -> Soons:
+    most = max((of.upper_quartile_days or 0.0 for _, named in groups for of in named.values()), default=0.0)
     axis = strip_axis(0.0, max(most, 1.0))
-    rows = []
-    for n, (name, of) in enumerate(named):
-        picture = Markup("")
-        if of.median_days is not None and of.lower_quartile_days is not None and of.upper_quartile_days is not None:
-            low, high = of.lower_quartile_days, of.upper_quartile_days
-            picture = strip(axis, low, of.median_days, high, ticks=(0.0, axis.high), first=n == 0 or not compared)
-        rows.append(Soon(name, of, picture))
-    return strip_scale(axis, [(0.0, "0"), (axis.high, words.days(axis.high))]), rows
+    told = tuple(
+        (
+            title,
+            tuple(Soon(name, of, _middle(of, axis, n == 0 or not compared)) for n, (name, of) in enumerate(m.items())),
+        )
+        for title, m in groups
+    )
+    return Soons(told, strip_scale(axis, [(0.0, "0"), (axis.high, words.days(axis.high))]))
+
+
+def _middle(of: Fraction, axis: Axis, first: bool) -> Markup:
+    if of.median_days is None or of.lower_quartile_days is None or of.upper_quartile_days is None:
+        return Markup("")
+    low, high = of.lower_quartile_days, of.upper_quartile_days
+    return strip(axis, low, of.median_days, high, ticks=(0.0, axis.high), first=first)
 
 
 class Curve(NamedTuple):

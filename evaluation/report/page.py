@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from datetime import date
+from functools import cache
 from importlib import resources
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -55,19 +56,6 @@ def page(metrics: BacktestMetrics) -> str:
         zone = ZoneInfo(metrics.timezone)
     except (ZoneInfoNotFoundError, ValueError):
         raise ReportError(f"The metrics name the time zone {metrics.timezone!r}, which is not known.") from None
-    environment = Environment(
-        loader=PackageLoader("evaluation.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    for name in ("number", "percent", "plural", "days", "per_month", "metres", "day", "recurrence", "recurrence_short"):
-        environment.filters[name] = getattr(words, name)
-    environment.filters["name"] = words.name_of
-    environment.filters["promise"] = answer.promise_words
-    environment.filters["part_name"] = words.part_name
-    environment.filters["kind_name"] = words.kind_name
     css = resources.files("evaluation.report").joinpath("templates", "report.css").read_text(encoding="utf-8")
     given = {
         "m": metrics,
@@ -87,7 +75,33 @@ def page(metrics: BacktestMetrics) -> str:
         **_fit(metrics),
         **_provenance(metrics),
     }
-    return environment.get_template("report.html.j2").render(given)
+    return _environment().get_template("report.html.j2").render(given)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("evaluation.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": words.number,
+        "percent": words.percent,
+        "plural": words.plural,
+        "days": words.days,
+        "per_month": words.per_month,
+        "metres": words.metres,
+        "day": words.day,
+        "recurrence_short": words.recurrence_short,
+        "name": words.name_of,
+        "part_name": words.part_name,
+        "kind_name": words.kind_name,
+        "promise": answer.promise_words,
+    }
+    return environment
 
 
 def _first_page(metrics: BacktestMetrics) -> dict[str, object]:
@@ -168,9 +182,7 @@ def _row(number: int, e: Episode, last: date, zone: ZoneInfo) -> EpisodeRow:
 
 def _planted(metrics: BacktestMetrics) -> dict[str, object]:
     first = metrics.methods[0]
-    scale, soon = found.soon(metrics)
     curves = found.curves(metrics.methods)
-    sort_scale, by_sort = found.soon_by_sort(first)
     return {
         "verdicts": [answer.found_beside(m.all, first.all) for m in metrics.methods],
         "overall": [found.cell(m.all, first.all, n == 0) for n, m in enumerate(metrics.methods)],
@@ -178,10 +190,8 @@ def _planted(metrics: BacktestMetrics) -> dict[str, object]:
         "part_scale": found.part_scale(),
         "curve": charts.found_chart("found-curve", curves) if curves else None,
         "curves": curves,
-        "soon": soon,
-        "soon_scale": scale,
-        "soon_by_sort": by_sort,
-        "sort_scale": sort_scale,
+        "soon": found.soon(metrics.methods),
+        "soon_by_sort": found.soon_by_sort(first),
         "delays": [d for d in found.delays(metrics.methods) if d.of is not None],
         "overlaps": [(words.name_of(m.method), m.overlap) for m in metrics.methods if m.overlap is not None],
         "captures": found.captures(metrics),

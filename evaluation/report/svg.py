@@ -108,11 +108,11 @@ class Axis(NamedTuple):
         return self.begin + (self.end - self.begin) * min(max(part, 0.0), 1.0)
 
 
-def steps(high: float, about: int = 5) -> list[float]:
-    """Round numbers from 0 to at least `high`, about so many."""
+def steps(high: float, about: int = 5, least: float = 0.0) -> list[float]:
+    """Round numbers from 0 to at least `high`, about so many, no nearer to each other than `least`."""
     if high <= 0:
         return [0.0, 1.0]
-    raw = high / about
+    raw = max(high / about, least)
     size = 10.0 ** math.floor(math.log10(raw))
     step = next(size * times for times in (1, 2, 5, 10) if size * times >= raw * (1 - 1e-9))
     return [n * step for n in range(math.ceil(high / step - 1e-9) + 1)]

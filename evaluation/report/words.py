@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 
 from scipy import stats
 
-from alerts.wording import recurrence_words
 from processors.calibration import MOST_DAYS
 
 NBSP: Final = "\N{NO-BREAK SPACE}"
@@ -41,6 +40,7 @@ NAMES: Final = {
     "ed_only": "ED only",
     "both": "both kinds",
     "as-recorded": "as recorded in the file",
+    "weekend-nights": "weekend nights",
     "expectation": "The monitor’s expectation alone",
     "last_two_years": "Counts of the last two years",
 }
@@ -142,13 +142,8 @@ def clock(value: datetime, zone: ZoneInfo) -> str:
     return value.astimezone(zone).strftime("%H:%M")
 
 
-def recurrence(value: float) -> str:
-    """How often chance alone would do this."""
-    return recurrence_words(value, MOST_DAYS).replace("day or two", f"day or{NBSP}two")
-
-
 def recurrence_short(value: float) -> str:
-    """The same for a column of a table."""
+    """How often chance alone would do this, for a column of a table."""
     return f"over {MOST_DAYS / 365.25:.0f}{NBSP}years" if value >= MOST_DAYS else days(value)
 
 
