@@ -141,7 +141,7 @@ def test_the_page_is_whole_and_fetches_nothing(make: Any) -> None:
     assert not re.search(r"url\(|@import|expression", style)
     ids = [attributes["id"] for _, attributes, _ in page.elements if "id" in attributes]
     assert [key for key, n in Counter(ids).items() if n > 1] == []
-    aims = {attributes["href"][1:] for attributes in page.named("a") if attributes.get("href")}
+    aims = {(attributes["href"] or "#")[1:] for attributes in page.named("a") if "href" in attributes}
     aims |= {aim for _, a, _ in page.elements for aim in (a.get("aria-labelledby") or "").split()}
     assert aims <= set(ids)
 

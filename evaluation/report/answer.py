@@ -38,6 +38,11 @@ def period_days(metrics: BacktestMetrics) -> int:
     return (metrics.last - metrics.first).days + 1
 
 
+def split_kinds(metrics: BacktestMetrics) -> frozenset[str]:
+    """Kinds of record of which a source is simulated."""
+    return frozenset(source.kind for source in metrics.data.sources if source.simulated)
+
+
 def rate_of(metrics: BacktestMetrics) -> Interval:
     """The monitor's episodes in 28 days, with nothing planted."""
     about = words.rate_interval(metrics.methods[0].episodes, period_days(metrics))
@@ -170,11 +175,11 @@ def _expected(metrics: BacktestMetrics) -> KeyFigure:
         return KeyFigure("Not judged", about, "Nothing was expected in the period.")
     _, worst = max(totals, key=lambda of: abs((of[1].ratio or 1.0) - 1.0))
     good, broken = kept(metrics)
+    names = {"police": "Police", "ed": "ED"}
+    names |= {kind: f"{names[kind]} (simulated split)" for kind in split_kinds(metrics)}
     told = (
         "; ".join(
-            f"{words.name_of(kind) if kind == 'ed' else kind.capitalize()}: {total.observed:,} came, "
-            f"{words.number(total.expected)} expected"
-            for kind, total in totals
+            f"{names[kind]}: {total.observed:,} came, {words.number(total.expected)} expected" for kind, total in totals
         )
         + f". {len(good)} of {words.plural(len(good) + len(broken), 'promise')} about expected counts that could be "
         f"judged {'was' if len(good) == 1 else 'were'} kept."

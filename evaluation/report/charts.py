@@ -128,7 +128,7 @@ def calendar_chart(key: str, episodes: Sequence[Bar], first: date, last: date, n
         tall = lane * max(max((n for n, _ in lanes), default=-1) + 1, 1) + 6
         inside = [max(first, date(year, 1, 1)), min(last, date(year, 12, 31))]
         from_x, to_x = across(inside[0].timetuple().tm_yday - 1), across(inside[1].timetuple().tm_yday)
-        parts += [rect(from_x, y, to_x - from_x, tall, "#F3F2F1")]
+        parts += [rect(from_x, y, to_x - from_x, tall, "#FFFFFF", RULE)]
         parts += [text(LEFT - 6, y + tall / 2 + 4, str(year), "end", 12)]
         for at in marks:
             parts.append(
@@ -190,19 +190,19 @@ def counts_chart(key: str, title: str, parts_of: Sequence[Part], names: Sequence
     for n, (part, name) in enumerate(zip(parts_of, names, strict=True)):
         x = LEFT + wide * (n + 0.5)
         bar = min(wide * 0.7, 34)
-        parts.append(rect(x - bar / 2, up(part.expected), bar, bottom - up(part.expected), "#C9CFD4"))
+        parts.append(rect(x - bar / 2, up(part.expected), bar, bottom - up(part.expected), "#DDE1E4", GREY))
         far = part.ratio is not None and abs(part.ratio - 1) > within
         dots.append(
-            mark("diamond", x, up(part.observed), 9, ORANGE) if far else mark("circle", x, up(part.observed), 7, BLUE)
+            mark("diamond", x, up(part.observed), 9, PLUM) if far else mark("circle", x, up(part.observed), 7, BLUE)
         )
         if n % every == 0:
             parts.append(text(x, bottom + 17, name, "middle", 11, GREY))
     parts += [line(LEFT, bottom, WIDTH - RIGHT, bottom, INK), *dots]
     key_y = 12
-    parts += [rect(WIDTH - 408, key_y - 8, 14, 10, "#C9CFD4"), text(WIDTH - 390, key_y + 2, "expected")]
+    parts += [rect(WIDTH - 408, key_y - 8, 14, 10, "#DDE1E4", GREY), text(WIDTH - 390, key_y + 2, "expected")]
     parts += [mark("circle", WIDTH - 322, key_y - 2, 7, BLUE), text(WIDTH - 312, key_y + 2, "observed")]
     limit = f"observed, further off than {words.percent(within)}"
-    parts += [mark("diamond", WIDTH - 246, key_y - 2, 9, ORANGE), text(WIDTH - 236, key_y + 2, limit)]
+    parts += [mark("diamond", WIDTH - 246, key_y - 2, 9, PLUM), text(WIDTH - 236, key_y + 2, limit)]
     off = sum(part.ratio is not None and abs(part.ratio - 1) > within for part in parts_of)
     told = (
         f"Expected counts as bars and observed counts as dots in {len(parts_of)} parts; {off} of them are further off "
@@ -267,14 +267,20 @@ def _apart(wanted: Sequence[float], gap: float, top: float, bottom: float) -> li
     return found
 
 
-def key_of_evidence(found: Sequence[str]) -> Markup:
-    """The marks of the kinds of evidence that there are, with their names."""
+def key_of_evidence(found: Sequence[str], split: Sequence[str] = ()) -> Markup:
+    """The marks of the kinds of evidence that there are, with their names; `split` names kinds that are simulated."""
+    labels = {name: words.name_of(name) + _simulated(name, split) for name in found}
     shown = [name for name in [*EVIDENCE, *sorted(set(found) - set(EVIDENCE))] if name in found]
     parts, x = [], 8.0
     for name in shown:
         shape, colour = EVIDENCE.get(name, OTHER)
-        parts += [mark(shape, x, 8, 10, colour), text(x + 10, 12, words.name_of(name))]
-        x += 40 + 7 * len(words.name_of(name))
+        parts += [mark(shape, x, 8, 10, colour), text(x + 10, 12, labels[name])]
+        x += 40 + 7 * len(labels[name])
     look = {"xmlns": "http://www.w3.org/2000/svg", "viewBox": f"0 0 {WIDTH} 16", "class_": "chart", "role": "img"}
-    name = "Key: " + ", ".join(f"{EVIDENCE.get(n, OTHER)[0]}: {words.name_of(n)}" for n in shown)
+    name = "Key: " + ", ".join(f"{EVIDENCE.get(n, OTHER)[0]}: {labels[n]}" for n in shown)
     return tag("svg", Markup("").join([tag("title", name), *parts]), **look, aria_label=name)
+
+
+def _simulated(evidence: str, split: Sequence[str]) -> str:
+    kinds = [kind for kind in split if evidence in ("both", f"{kind}_only")]
+    return f" ({words.listed([words.name_of(kind) for kind in kinds])} simulated)" if kinds else ""

@@ -85,7 +85,7 @@ def ratio_strip(ratio: words.Interval, wide: bool = False, band: tuple[float, fl
 
 def kind_view(report: KindReport, simulated: bool, key: str) -> KindView:
     """Everything that the page shows of one kind."""
-    name = words.name_of(report.kind)
+    name = words.name_of(report.kind) + (" (simulated split)" if simulated else "")
     months = hours = None
     whole = [part for part in report.by_month if part.whole]
     if whole:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from datetime import date
 from functools import cache
 from importlib import resources
 from typing import Final, NamedTuple
@@ -23,7 +22,7 @@ from schemas.detection import DAY_S
 #: So many episodes are listed and numbered on the map; of more, the most unusual, and all in the annex.
 LISTED: Final = 40
 CHOSEN: Final = 20
-GROUPS: Final = {"delay": "when records become known", "source": "which sources there are", "setting": "the settings"}
+GROUPS: Final = {"delay": "When records become known", "source": "Which sources there are", "setting": "Settings"}
 
 
 class EpisodeRow(NamedTuple):
@@ -115,7 +114,8 @@ def _first_page(metrics: BacktestMetrics) -> dict[str, object]:
 
 
 def _episodes(metrics: BacktestMetrics, zone: ZoneInfo) -> dict[str, object]:
-    rows = [_row(n, episode, metrics.last, zone) for n, episode in enumerate(metrics.episodes, start=1)]
+    split = answer.split_kinds(metrics)
+    rows = [_row(n, episode, split, zone) for n, episode in enumerate(metrics.episodes, start=1)]
     few = len(rows) <= LISTED
     chosen = rows
     if not few:
@@ -133,7 +133,7 @@ def _episodes(metrics: BacktestMetrics, zone: ZoneInfo) -> dict[str, object]:
         return given | {"map": None, "yearly": [], "calendar": None, "key": None}
     bars = charts.bars(metrics.episodes, metrics.last, zone)
     given["calendar"] = charts.calendar_chart("calendar", bars, metrics.first, metrics.last, numbered=few)
-    given["key"] = charts.key_of_evidence([e.evidence for e in metrics.episodes])
+    given["key"] = charts.key_of_evidence([e.evidence for e in metrics.episodes], sorted(split))
     return given | _maps(rows, chosen, zone)
 
 
@@ -154,14 +154,15 @@ def _maps(rows: Sequence[EpisodeRow], chosen: Sequence[EpisodeRow], zone: ZoneIn
     return {"map": whole, "yearly": yearly}
 
 
-def _row(number: int, e: Episode, last: date, zone: ZoneInfo) -> EpisodeRow:
+def _row(number: int, e: Episode, split: frozenset[str], zone: ZoneInfo) -> EpisodeRow:
     opened = e.opened.astimezone(zone)
     latitude = f"{abs(e.latitude):.4f}°{words.NBSP}{'N' if e.latitude >= 0 else 'S'}"
     longitude = f"{abs(e.longitude):.4f}°{words.NBSP}{'E' if e.longitude >= 0 else 'W'}"
     closed = "still open at the end" if e.closed is None else words.day(e.closed.astimezone(zone))
     open_for = "" if e.closed is None else words.days((e.closed - e.opened).total_seconds() / DAY_S)
+    names = {kind: words.name_of(kind) + (" (simulated)" if kind in split else "") for kind in e.observed}
     kinds = [
-        f"{words.name_of(kind)} {n:,} against {words.number(e.expected.get(kind, 0.0))}"
+        f"{names[kind]} {n:,} against {words.number(e.expected.get(kind, 0.0))}"
         for kind, n in e.observed.items()
         if n or e.expected.get(kind)
     ]
@@ -200,7 +201,7 @@ def _planted(metrics: BacktestMetrics) -> dict[str, object]:
 
 
 def _fit(metrics: BacktestMetrics) -> dict[str, object]:
-    split = {s.kind for s in metrics.data.sources if s.simulated}
+    split = answer.split_kinds(metrics)
     kinds = metrics.expectation.kinds if metrics.expectation else ()
     good, broken = answer.kept(metrics)
     rate = answer.null_rate(metrics)
