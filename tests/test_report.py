@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -308,16 +309,16 @@ def test_simulated_is_said_of_what_is_simulated_and_of_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("found", "said", "marked"),
     [
-        (60, "It found clearly more than CUSUM", "▼ fewer"),
-        (150, "There is no clear difference from CUSUM", "no clear difference"),
-        (260, "It found clearly fewer than CUSUM", "▲ more"),
+        (60, "Clearly fewer planted hotspots than by the monitor were found by CUSUM", "▼ fewer"),
+        (150, "there is no clear difference from CUSUM", "no clear difference"),
+        (260, "Clearly more planted hotspots than by the monitor were found by CUSUM", "▲ more"),
     ],
 )
 def test_words_follow_the_intervals(found: int, said: str, marked: str) -> None:
     first, second = small().methods
     told = small(methods=(first, second.model_copy(update={"all": fraction(found, 300)})))
     text = Page(render_html(told)).text
-    claims = [c for c in ("clearly more than CUSUM", "clearly fewer than CUSUM", "difference from CUSUM") if c in text]
+    claims = [c for c in ("found by CUSUM", "difference from CUSUM") if c in text]
     assert said in text
     assert len(claims) == 1
     row = re.search(r"CUSUM \d+ of 300 .*?(▼ fewer|▲ more|no clear difference)", text)
@@ -419,6 +420,15 @@ def test_a_library_that_is_missing_is_one_sentence(library: str, told: str, monk
     monkeypatch.delitem(sys.modules, "evaluation.report.page", raising=False)
     with pytest.raises(ReportError, match=told):
         render_pdf(render_html(bare()))
+
+
+def test_libraries_that_cannot_be_loaded_are_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "weasyprint"]:
+        monkeypatch.delitem(sys.modules, name)
+    (tmp_path / "weasyprint.py").write_text("raise OSError('cannot load library libpango-1.0-0')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ReportError, match=r"needs Pango: install it with `apt-get install libpango-1\.0-0 "):
+        render_pdf("<p>")
 
 
 def pdf_of(html: str) -> bytes:

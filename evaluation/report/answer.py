@@ -238,13 +238,13 @@ def _of_others(metrics: BacktestMetrics) -> Iterator[str]:
         if verdict:
             sorted_out[verdict].append(words.name_of(other.method))
     how_many: tuple[tuple[Verdict, str], ...] = (
-        ("more", "It found clearly more than"),
-        ("fewer", "It found clearly fewer than"),
-        ("no clear difference", "There is no clear difference from"),
+        ("more", "Clearly fewer planted hotspots than by the monitor were found by"),
+        ("fewer", "Clearly more planted hotspots than by the monitor were found by"),
+        ("no clear difference", "In how many were found, there is no clear difference from"),
     )
     for verdict, how in how_many:
         if sorted_out[verdict]:
-            yield f"{how} {words.listed(sorted_out[verdict])}, set to raise no more episodes than it."
+            yield f"{how} {words.listed(sorted_out[verdict])}."
 
 
 def _of_false_ones(metrics: BacktestMetrics) -> Iterator[str]:
