@@ -18,6 +18,7 @@ from evaluation.hotspot_files import specs_of
 from evaluation.lateness import Lateness
 from evaluation.plan import COMPARATORS, GROUPS, Group, Plan
 from evaluation.provenance import code_facts, data_facts
+from evaluation.report import ReportError, render_html, render_pdf
 from evaluation.second import SECOND, split_second
 from processors.localtime import DAY_S, LocalHours
 from processors.public_holidays import PublicHolidays
@@ -125,8 +126,9 @@ def backtest(
     Without a broker, with the detector and the episodes of the worker, on all cores. With --inject, hotspots are
     planted into copies of the history, and it is told how many are found and how soon; with --compare, other methods
     do the same, each at the level at which it raises as many episodes without planted hotspots as the monitor; with
-    --effects, the monitor does so with one thing otherwise. Writes metrics.json into the folder --out. Planted
-    hotspots, simulated years and a second source that is split off are simulated; docs/backtest.md tells it all.
+    --effects, the monitor does so with one thing otherwise. Writes metrics.json, report.html and report.pdf into the
+    folder --out. Planted hotspots, simulated years and a second source that is split off are simulated;
+    docs/backtest.md tells it all.
 
     \b
     Example:
@@ -163,6 +165,18 @@ def backtest(
     metrics = _metrics(asked, plan, first, last, outcome)
     (out / "metrics.json").write_text(metrics.model_dump_json(indent=2) + "\n", encoding="utf-8")
     click.echo("\n".join(summary(metrics)))
+    write_report(metrics, out)
+
+
+def write_report(metrics: BacktestMetrics, out: Path) -> None:
+    """Write report.html and report.pdf; where what they need is not installed, say so: the metrics are there."""
+    try:
+        page = render_html(metrics)
+        (out / "report.html").write_text(page, encoding="utf-8")
+        click.echo(f"The report is {out / 'report.html'}; for long ones the PDF takes a while.")
+        (out / "report.pdf").write_bytes(render_pdf(page))
+    except ReportError as error:
+        click.echo(str(error), err=True)
 
 
 def _chosen(option: str, text: str, known: tuple[Name, ...]) -> tuple[Name, ...]:
@@ -194,7 +208,6 @@ def _plan(asked: Asked, settings: Settings) -> tuple[Plan, date, date]:
     if last < first or int(rows["occurred"].min()) > since - settings.detection.min_history_days * DAY_S:
         least = settings.detection.min_history_days
         raise BacktestError(f"The file {asked.file} must reach from {least} days before {first} beyond it.")
-    rows = rows[rows["recorded_us"].argsort(kind="stable")]
     if asked.split_second:
         rng = np.random.default_rng([asked.seed, 4])
         rows, region = split_second(rows, region, asked.split_second, rng)
@@ -207,6 +220,7 @@ def _metrics(asked: Asked, plan: Plan, first: date, last: date, outcome: Outcome
     return BacktestMetrics(
         region=plan.region.id,
         region_name=plan.region.name,
+        timezone=plan.region.timezone,
         first=first,
         last=last,
         records=int(plan.rows.size),
@@ -235,7 +249,7 @@ def summary(metrics: BacktestMetrics) -> Iterator[str]:
         if source.simulated:
             yield f"The source {source.source} is simulated: {source.records:,} records of the other told by it."
     for result in metrics.methods:
-        yield _line(result.method, result.episodes_per_28_days, result.all, f"{result.episodes:,} episodes, ")
+        yield _line(result.method, result.episodes_per_28_days, result.all, f"{count_of(result.episodes, 'episode')}, ")
     monitor = metrics.methods[0]
     if monitor.all is not None:
         yield "Planted hotspots are simulated. Found by the monitor:"
@@ -247,12 +261,17 @@ def summary(metrics: BacktestMetrics) -> Iterator[str]:
         yield f"On {metrics.null.years:g} simulated years: {metrics.null.episodes_per_28_days:.2f} in 28 days."
         for row in metrics.null.reliability:
             ratio = f"{row.ratio:.2f}, {row.low:.2f} to {row.high:.2f}"
-            told = f"{row.observed} episodes, {row.expected:.1f} expected ({ratio})"
+            told = f"{count_of(row.observed, 'episode')}, {row.expected:.1f} expected ({ratio})"
             yield f"  recurrence interval of {row.at_least_days:g} days and more: {told}"
     if metrics.effects:
         yield "The monitor otherwise:"
         for effect in metrics.effects:
             yield _line(effect.name, effect.episodes_per_28_days, effect.all)
+
+
+def count_of(n: int, thing: str) -> str:
+    """So many of a thing."""
+    return f"{n:,} {thing}" if n == 1 else f"{n:,} {thing}s"
 
 
 def _line(name: str, rate: float, of: Fraction | None, before: str = "") -> str:

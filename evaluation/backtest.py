@@ -117,6 +117,7 @@ def _result(plan: Plan, name: str, level: float, runs: Sequence[_Run], capture: 
         episodes_by_year=_by_year(plan, when),
         run_length=quartiles(run_lengths(when)),
         all=fraction(hotspots) if hotspots else None,
+        found_days=tuple(sorted(one.days for one in hotspots if one.days is not None)),
         by_name=fractions(hotspots, lambda spec: spec.name),
         by_place=fractions(hotspots, lambda spec: spec.place or "anywhere"),
         by_trait=by_trait(hotspots),

@@ -75,6 +75,8 @@ class MethodResult(Contract):
     """Days from one opening to the next without planted hotspots; the mean is the average run length."""
     all: Fraction | None
     """None where none was planted; so are the next."""
+    found_days: tuple[float, ...] = ()
+    """Days until each hotspot that was found was found, ascending; empty also where these were not kept."""
     by_name: dict[str, Fraction]
     by_place: dict[str, Fraction]
     by_trait: dict[str, dict[str, Fraction]] = Field(default_factory=dict)
@@ -196,6 +198,8 @@ class BacktestMetrics(Contract):
 
     region: str
     region_name: str
+    timezone: str = "UTC"
+    """Of the region, such as Europe/London: days are its days, and times are shown in it."""
     first: date
     """First day of the period that was looked at."""
     last: date

@@ -224,6 +224,18 @@ def test_maven_is_not_asked_for_where_kafka_is_there(machine: Machine) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_the_libraries_of_the_pdf_are_asked_for_where_python_cannot_load_them(machine: Machine) -> None:
+    machine.give_all()
+    python = machine.root / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text("#!/bin/sh\nexit 1\n")
+    python.chmod(0o755)
+    done = machine.install()
+    assert done.stderr.strip() == "Not installed, and not ours to install: pango. The tests that need them will skip."
+    python.write_text("#!/bin/sh\nexit 0\n")
+    assert machine.install(ci=True).returncode == 0
+
+
 @pytest.mark.parametrize(("ci", "code"), [(False, 0), (True, 1)])
 def test_a_maven_that_fails_leaves_nothing_behind(machine: Machine, ci: bool, code: int) -> None:
     machine.give_all()

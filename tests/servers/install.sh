@@ -1,10 +1,11 @@
 #!/bin/sh
-# Installs what the tests talk to: Kafka's jars into .tools, and Java, Maven, Redis and Prometheus where this
-# machine allows it. Starts nothing. Says nothing, and is quick, when all is there.
+# Installs what the tests talk to: Kafka's jars into .tools, and Java, Maven, Redis, Prometheus and the libraries that
+# draw the PDF of a report where this machine allows it. Starts nothing. Says nothing, and is quick, when all is there.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 root=$(dirname -- "$(dirname -- "$here")")
+python=$root/.venv/bin/python
 libs=$root/.tools/kafka/libs
 stamp=$root/.tools/kafka/stamp
 
@@ -15,6 +16,14 @@ missing() {
     kafka_is_there || have mvn || printf ' mvn'
     have redis-server || printf ' redis-server'
     have prometheus && have promtool || printf ' prometheus'
+    pango_is_there || printf ' pango'
+}
+
+# Loaded, as WeasyPrint loads them. Without a .venv nothing here could ask for them.
+pango_is_there() {
+    [ ! -x "$python" ] || "$python" -c '
+from ctypes import CDLL
+for name in ("libpango-1.0.so.0", "libpangoft2-1.0.so.0", "libharfbuzz-subset.so.0"): CDLL(name)' 2>/dev/null
 }
 
 kafka_is_there() {
@@ -48,6 +57,7 @@ packages_of() {
                 else echo default-jre-headless
                 fi ;;
             mvn) echo maven ;;
+            pango) echo libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-dejavu-core ;;
             *) echo "$command" ;;
         esac
     done
