@@ -72,6 +72,7 @@ def _settings(plan: Plan) -> Iterator[tuple[str, Way]]:
         f"radii to {FARTHEST_M} m": {"radii_cells": near},
         "spans of a day and more": {"spans_s": long, "part_spans_s": tuple(s for s in now.part_spans_s if s in long)},
         "no span penalty": {"span_penalty": 0.0},
+        "no windows of parts of the week": {"part_spans_s": ()},
         "at least 5 incidents": {"min_incidents": 5},
         "no merging of records": {"merge_minutes": 0},
         "merging within 120 minutes": {"merge_minutes": 120},

@@ -32,7 +32,6 @@ PAGES = {
 #: Pages whose blocks are not run as a whole, and why.
 NOT_RUN = {
     "docs/backtest.md": "on real records, which are not here; howto/backtest.md runs the command on simulated ones",
-    "docs/regions.md": "not marked yet: it is to be written",
     "docs/evaluation.md": "on real records, which are not here",
 }
 ALL = [block for blocks in PAGES.values() for block in blocks]
