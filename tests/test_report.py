@@ -259,7 +259,7 @@ def test_every_figure_of_the_metrics_is_shown() -> None:
         for step in path[:-1]:
             inner = inner[step]
         inner[path[-1]] = other(inner[path[-1]], str(path[-1]))
-        if inner[path[-1]] is None or sort in ("settings.spans_s", "settings.radii_cells"):
+        if inner[path[-1]] is None or sort in ("settings.spans_s", "settings.part_spans_s", "settings.radii_cells"):
             continue
         tried.add(sort)
         if render_html(BacktestMetrics.model_validate(changed)) == before:
