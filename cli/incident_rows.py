@@ -12,6 +12,7 @@ import numpy as np
 
 from schemas.base import utc_now
 from schemas.located import Gate, Kind, LocatedArray, join, pick
+from schemas.reasons import RejectReason
 from schemas.region import RegionFile
 from schemas.settings import Settings
 from streams.incident_file import Period, SourceMessage, read_incidents
@@ -31,13 +32,10 @@ def read_rows(file: Path, region: RegionFile, last: date, settings: Settings) ->
         click.echo("The file has no recorded_at: each record counts as recorded when it happened.", err=True)
         period = Period(None, last)
         messages = [message for message in messages if period.holds(message.recorded_at, region)]
-    registry = Registry([region])
-    taken = [_take_in(kind, messages, registry, settings) for kind in Kind]
-    refused = sum((reasons for _, reasons in taken), Counter[str]())
+    rows, refused = taken_in(messages, region, settings)
     if refused:
-        why = ", ".join(f"{reason} {count:,}" for reason, count in refused.most_common())
+        why = ", ".join(f"{reason.value} {count:,}" for reason, count in refused.most_common())
         click.echo(f"{refused.total():,} of {len(messages):,} records were refused, and are left out: {why}.", err=True)
-    rows = join([rows for rows, _ in taken])
     imprecise = int((rows["gate"] == Gate.IMPRECISE_TIME).sum())
     if imprecise:
         click.echo(
@@ -46,16 +44,23 @@ def read_rows(file: Path, region: RegionFile, last: date, settings: Settings) ->
     return pick(rows, np.lexsort((rows["record"], rows["recorded_us"])))
 
 
-def _take_in(
-    kind: Kind, messages: Sequence[SourceMessage], registry: Registry, settings: Settings
-) -> tuple[LocatedArray, Counter[str]]:
-    raw = [RawMessage(message.value, []) for message in messages if message.kind is kind]
-    intake = take_in(
-        kind,
-        raw,
-        registry,
-        utc_now(),
-        max_bytes=settings.max_message_bytes,
-        tolerance_s=settings.future_tolerance_s,
-    )
-    return join(intake.rows.values()), Counter(refusal.rejected.reason.value for refusal in intake.refusals)
+def taken_in(
+    messages: Sequence[SourceMessage], region: RegionFile, settings: Settings
+) -> tuple[LocatedArray, Counter[RejectReason]]:
+    """Located rows of messages of all kinds, taken in as the ingest agents do it, and why others were refused."""
+    registry = Registry([region])
+    parts: list[LocatedArray] = []
+    refused: Counter[RejectReason] = Counter()
+    for kind in Kind:
+        raw = [RawMessage(message.value, []) for message in messages if message.kind is kind]
+        intake = take_in(
+            kind,
+            raw,
+            registry,
+            utc_now(),
+            max_bytes=settings.max_message_bytes,
+            tolerance_s=settings.future_tolerance_s,
+        )
+        parts.extend(intake.rows.values())
+        refused.update(refusal.rejected.reason for refusal in intake.refusals)
+    return join(parts), refused

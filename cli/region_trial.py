@@ -7,16 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cli.incident_rows import taken_in
 from cli.region_columns import RegionInitError
 from cli.region_sample import Sample
-from schemas.base import utc_now
 from schemas.columns import Columns
-from schemas.located import Gate, Kind, LocatedArray, join
-from schemas.reasons import RejectReason
+from schemas.located import Gate
 from schemas.region import RegionFile
 from schemas.settings import Settings
 from streams.incident_file import row_messages
-from streams.ingest import RawMessage, Registry, take_in
 from streams.partner_rows import partner_rows
 from streams.partner_times import at_clock_change, read_time
 
@@ -39,23 +37,7 @@ def try_out(sample: Sample, region: RegionFile, settings: Settings) -> Outcome:
         if columns
         else [dict(zip(sample.header, row, strict=True)) for row in sample.rows]
     )
-    messages = row_messages(read, region)
-    registry = Registry([region])
-    refused: Counter[RejectReason] = Counter()
-    parts: list[LocatedArray] = []
-    for kind in Kind:
-        raw = [RawMessage(message.value, []) for message in messages if message.kind is kind]
-        intake = take_in(
-            kind,
-            raw,
-            registry,
-            utc_now(),
-            max_bytes=settings.max_message_bytes,
-            tolerance_s=settings.future_tolerance_s,
-        )
-        refused.update(refusal.rejected.reason for refusal in intake.refusals)
-        parts.extend(intake.rows.values())
-    located = join(parts)
+    located, refused = taken_in(row_messages(read, region), region, settings)
     gates = Counter(int(gate) for gate in located["gate"])
     used = gates[Gate.NONE]
     if not located.size:
