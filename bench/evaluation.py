@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bench.evaluation_tables import tables
+from bench.evaluation_tables import expectations, overall, places, tables
 from bench.source import CHICAGO, ROOT, data_file
 from schemas.backtest import BacktestMetrics
 
@@ -38,6 +38,8 @@ class Run:
     region: str = "chicago"
     days: tuple[str, str] | None = None
     """Other days than those of the period: the last to learn from, and the last."""
+    whole: bool = False
+    """Whether expected counts and ranked places are told too: of runs on one history they would be the same."""
 
     def command(self, days: tuple[str, str], out: Path) -> list[str]:
         """The command line."""
@@ -47,7 +49,7 @@ class Run:
 
 
 CHICAGO_RUNS: Final = (
-    Run("grid", "Hotspots of the grid", ("--inject", "grid", "--compare", "all")),
+    Run("grid", "Hotspots of the grid", ("--inject", "grid", "--compare", "all"), whole=True),
     Run("growing", "Hotspots that grow", ("--inject", "grid-growing", *OTHERS)),
     Run(
         "second",
@@ -71,6 +73,7 @@ ROBBERIES: Final = Run(
     MEMPHIS,
     "memphis",
     ("2019-06-30", "2019-12-31"),
+    whole=True,
 )
 PERIODS: Final = {
     "development": (("2013-12-31", "2016-12-31"), (*CHICAGO_RUNS, SETTINGS)),
@@ -86,7 +89,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", default=None, help="names of runs; others keep their results of before")
     arguments = parser.parse_args()
     days, runs = PERIODS[arguments.period]
-    told: list[str] = []
+    done: list[tuple[Run, BacktestMetrics]] = []
     for run in runs:
         folder = arguments.out / arguments.period / run.name
         command = run.command(days, folder)
@@ -94,9 +97,14 @@ def main() -> int:
             subprocess.run([sys.executable, "-m", "cli", *command[1:]], cwd=ROOT, check=True)
         metrics = folder / "metrics.json"
         if metrics.exists():
-            found = BacktestMetrics.model_validate_json(metrics.read_text(encoding="utf-8"))
-            told.append(tables(run.title, shown(run.command(days, Path(run.name))), found))
-    write_between(PAGE, arguments.period, "\n".join(told))
+            done.append((run, BacktestMetrics.model_validate_json(metrics.read_text(encoding="utf-8"))))
+    told = [overall([(run.title, metrics) for run, metrics in done])]
+    told += [tables(run.title, shown(run.command(days, Path(run.name))), metrics) for run, metrics in done]
+    for run, metrics in done:
+        if run.whole:
+            told += [f"### {run.region.title()}: expected counts, and places ranked for the next week\n"]
+            told += [expectations(metrics), places(metrics)]
+    write_between(PAGE, arguments.period, "\n".join(part for part in told if part))
     return 0
 
 

@@ -5,7 +5,52 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from schemas.backtest import BacktestMetrics, Effect, Fraction, MethodResult, NullCheck
+from schemas.backtest import BacktestMetrics, Capture, Effect, Fraction, MethodResult, NullCheck
+
+
+def overall(runs: Sequence[tuple[str, BacktestMetrics]]) -> str:
+    """The monitor beside the best other method, a row each backtest with hotspots and another method."""
+    rows = [(title, *_beside(metrics.methods)) for title, metrics in runs if len(metrics.methods) > 1 and metrics.runs]
+    if not rows:
+        return ""
+    head = ("hotspots", "monitor", "best other", "difference (95 %)", "median days", "of the other")
+    return _table(head, iter(rows))
+
+
+def _beside(methods: Sequence[MethodResult]) -> tuple[str, ...]:
+    monitor, *others = methods
+    mine = monitor.all
+    best = max(others, key=lambda other: other.all.fraction if other.all else 0.0)
+    assert mine is not None and best.all is not None
+    found = f"{mine.fraction:.0%}", f"{best.all.fraction:.0%} {best.method}"
+    return *found, _apart(mine, best.all), _days(mine), _days(best.all)
+
+
+def places(metrics: BacktestMetrics) -> str:
+    """How much of the next week's incidents lay in the places that were ranked first, by each way to rank them."""
+    ways = [(result.method, result.capture) for result in metrics.methods if result.method == "monitor"]
+    ways += [(ranking.name, ranking.capture) for ranking in metrics.rankings]
+    areas = [capture.area for capture in ways[0][1]]
+    head = ("ranked by", *(f"PAI at {area:.0%}" for area in areas), *(f"PEI at {area:.0%}" for area in areas))
+    return _table(head, ((name, *_captured(captures)) for name, captures in ways)) if areas else ""
+
+
+def _captured(captures: Sequence[Capture]) -> list[str]:
+    return [f"{one.pai:.2f}" for one in captures] + [f"{one.pei:.2f}" for one in captures]
+
+
+def expectations(metrics: BacktestMetrics) -> str:
+    """How far expected counts lay from what happened, a row each way to expect and kind of record."""
+    if metrics.expectation is None:
+        return ""
+    rows = [
+        (kind.kind, forecast.method.replace("_", " "), f"{forecast.deviance:.4f}", f"{forecast.crps:.5f}")
+        for kind in metrics.expectation.kinds
+        for forecast in kind.forecasts
+        if forecast.deviance is not None and forecast.crps is not None
+    ]
+    head = ("kind", "expected from", "Poisson deviance a cell-week", "CRPS a cell-week")
+    return _table(head, iter(rows)) if rows else ""
 
 
 def tables(title: str, command: str, metrics: BacktestMetrics) -> str:
@@ -66,8 +111,14 @@ def _strata(methods: Sequence[MethodResult]) -> Iterator[Sequence[str]]:
             theirs = best.by_trait[trait][value]
             low, high = difference(mine, theirs)
             judged = "more" if low > 0 else "less" if high < 0 else "no clear difference"
-            between = f"{100 * (mine.fraction - theirs.fraction):+.0f} ({100 * low:+.0f} to {100 * high:+.0f})"
-            yield f"{trait} {value}", f"{mine.fraction:.0%}", f"{theirs.fraction:.0%} {best.method}", between, judged
+            found = f"{mine.fraction:.0%}", f"{theirs.fraction:.0%} {best.method}"
+            yield f"{trait} {value}", *found, _apart(mine, theirs), judged
+
+
+def _apart(mine: Fraction, theirs: Fraction) -> str:
+    """Percentage points, with the interval of 95 %."""
+    low, high = difference(mine, theirs)
+    return f"{100 * (mine.fraction - theirs.fraction):+.0f} ({100 * low:+.0f} to {100 * high:+.0f})"
 
 
 def difference(a: Fraction, b: Fraction) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from typing import TypeVar
 import click
 import numpy as np
 
-from cli.incident_rows import read_rows
+from cli.incident_rows import read_history
 from evaluation.backtest import Outcome, run_backtest
 from evaluation.grid import FAMILIES
 from evaluation.hotspot_files import specs_of
@@ -198,7 +198,7 @@ def _plan(asked: Asked, settings: Settings) -> tuple[Plan, date, date]:
     last = asked.until or date.max - timedelta(days=2)
     if last < first:
         raise click.UsageError("--until lies before the end of --train-until.")
-    rows = read_rows(asked.file, region, last, settings)
+    rows, simulated = read_history(asked.file, region, last, settings)
     local = LocalHours(region.zone, PublicHolidays(region.holidays))
     if not rows.size:
         raise BacktestError(f"No record of {asked.file} could be used.")
@@ -212,7 +212,7 @@ def _plan(asked: Asked, settings: Settings) -> tuple[Plan, date, date]:
         rng = np.random.default_rng([asked.seed, 4])
         rows, region = split_second(rows, region, asked.split_second, rng)
     plan = Plan(rows, region, local, settings.detection, since, until, asked.delays, specs, asked.compare, asked.seed)
-    return replace(plan, null_years=asked.null_years, effects=asked.effects), first, last
+    return replace(plan, null_years=asked.null_years, effects=asked.effects, simulated=simulated), first, last
 
 
 def _metrics(asked: Asked, plan: Plan, first: date, last: date, outcome: Outcome) -> BacktestMetrics:
@@ -229,7 +229,9 @@ def _metrics(asked: Asked, plan: Plan, first: date, last: date, outcome: Outcome
         seed=asked.seed,
         runs=outcome.runs,
         options=asked.options(last, budget),
-        data=data_facts(asked.file, plan.rows, plan.region, plan.local, SECOND if asked.split_second else None),
+        data=data_facts(
+            asked.file, plan.rows, plan.region, plan.local, SECOND if asked.split_second else None, plan.simulated
+        ),
         code=code_facts(),
         settings=plan.settings,
         specs=plan.specs,

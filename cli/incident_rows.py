@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
+from typing import Final, NamedTuple
 
 import click
 import numpy as np
@@ -18,16 +19,33 @@ from schemas.settings import Settings
 from streams.incident_file import Period, SourceMessage, read_incidents
 from streams.ingest import RawMessage, Registry, take_in
 
+SIMULATED_FILE: Final = "The records of the file are simulated."
+
+
+class History(NamedTuple):
+    """What an incident file tells."""
+
+    rows: LocatedArray
+    """In the order in which they became known."""
+    simulated: bool
+    """Whether the file says that its records are simulated."""
+
 
 def read_rows(file: Path, region: RegionFile, last: date, settings: Settings) -> LocatedArray:
+    """The rows of `read_history`."""
+    return read_history(file, region, last, settings).rows
+
+
+def read_history(file: Path, region: RegionFile, last: date, settings: Settings) -> History:
     """Located rows of an incident file, taken in as the ingest agents do it; refused rows are counted on stderr.
 
-    They are in the order in which they became known.
     Where the file has record times, what was recorded after the last day is read too: it tells what had happened.
     Raises IncidentFileError.
     """
     incidents = read_incidents(file, region, Period(None, None))
     messages = incidents.messages
+    if incidents.simulated:
+        click.echo(SIMULATED_FILE, err=True)
     if not incidents.has_record_times:
         click.echo("The file has no recorded_at: each record counts as recorded when it happened.", err=True)
         period = Period(None, last)
@@ -41,7 +59,7 @@ def read_rows(file: Path, region: RegionFile, last: date, settings: Settings) ->
         click.echo(
             f"{imprecise:,} of {len(rows):,} records tell the day or month only: they are kept, not scanned.", err=True
         )
-    return pick(rows, np.lexsort((rows["record"], rows["recorded_us"])))
+    return History(pick(rows, np.lexsort((rows["record"], rows["recorded_us"]))), incidents.simulated)
 
 
 def taken_in(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import tempfile
-from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import date, datetime
 from pathlib import Path
@@ -12,11 +11,12 @@ from pathlib import Path
 import click
 import uvloop
 
+from cli.incident_rows import SIMULATED_FILE
 from cli.logs import quiet_logs
 from schemas.region import RegionFile, load_region
 from schemas.settings import Settings, load_settings
 from streams.embedded import EMBEDDED_SETTINGS, EmbeddedRedis, EmbeddedServers
-from streams.incident_file import Period, SourceMessage, read_incidents
+from streams.incident_file import Incidents, Period, read_incidents
 from streams.replay import Summary
 from streams.replay import replay as run_replay
 
@@ -59,7 +59,9 @@ def replay(
     incidents = read_incidents(file, region, Period(_day(first), _day(last)))
     if not incidents.has_record_times:
         click.echo("The file has no recorded_at: each record counts as recorded when it happened.", err=True)
-    summary = _run(incidents.messages, region, bootstrap, out)
+    if incidents.simulated:
+        click.echo(f"{SIMULATED_FILE} Every alert says so.", err=True)
+    summary = _run(incidents, region, bootstrap, out)
     click.echo(
         f"{summary.published} published: {summary.located} located, {summary.gated} gated, "
         f"{summary.rejected} rejected, {summary.duplicates} duplicates. "
@@ -72,7 +74,8 @@ def _day(value: datetime | None) -> date | None:
     return value.date() if value else None
 
 
-def _run(messages: Sequence[SourceMessage], region: RegionFile, bootstrap: str | None, out: Path) -> Summary:
+def _run(incidents: Incidents, region: RegionFile, bootstrap: str | None, out: Path) -> Summary:
+    messages = incidents.messages
     with ExitStack() as stack:
         if bootstrap:
             # What a replay shows is on Kafka; its episodes in Redis are nobody's business but its own.
@@ -83,6 +86,8 @@ def _run(messages: Sequence[SourceMessage], region: RegionFile, bootstrap: str |
         else:
             servers = stack.enter_context(EmbeddedServers(Path(stack.enter_context(tempfile.TemporaryDirectory()))))
             settings = replay_settings(servers.broker.bootstrap, servers.redis.url, **EMBEDDED_SETTINGS)
+        if incidents.simulated:
+            settings = settings.model_copy(update={"simulated": True})
         bar = stack.enter_context(click.progressbar(length=len(messages), label="Replay", show_pos=True))
         summary: Summary = uvloop.run(
             run_replay(messages, region, settings, out, lambda done: bar.update(done - bar.pos))

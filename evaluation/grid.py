@@ -10,6 +10,8 @@ from schemas.evaluation import Busyness, Growth, HotspotSpec, HoursOfWeek
 
 INCIDENTS: Final = (5, 8, 12)
 DAYS: Final = (4, 10, 14)
+#: Of hotspots that are confined to hours of the week: in less than a week there is nothing weekly.
+WEEKS_DAYS: Final = (7, 14, 28)
 RADII_M: Final = (250, 600, 1_000)
 REPEATS: Final = 3
 #: What all hotspots of a family have in common.
@@ -35,5 +37,7 @@ def family(name: str) -> tuple[HotspotSpec, ...]:
             place=place,
             **FAMILIES[name],
         )
-        for place, incidents, days, radius_m in product(Busyness, INCIDENTS, DAYS, RADII_M)
+        for place, incidents, days, radius_m in product(
+            Busyness, INCIDENTS, WEEKS_DAYS if "hours" in FAMILIES[name] else DAYS, RADII_M
+        )
     )

@@ -40,3 +40,5 @@ class Plan:
     """Simulated years without anything that emerges."""
     effects: tuple[Group, ...] = ()
     """Which things are tried otherwise."""
+    simulated: bool = False
+    """Whether the file says that its records are."""

@@ -21,8 +21,13 @@ EPOCH = date(1970, 1, 1)
 HERE = Path(__file__).resolve()
 
 
-def data_facts(file: Path, rows: LocatedArray, region: RegionFile, local: LocalHours, simulated: str | None) -> Data:
-    """Facts of a file and of its rows that were used; `simulated` names a source that was split off."""
+def data_facts(
+    file: Path, rows: LocatedArray, region: RegionFile, local: LocalHours, split_off: str | None, simulated: bool
+) -> Data:
+    """Facts of a file and of its rows that were used; `split_off` names a source that was made of records of others.
+
+    `simulated` is whether all of them are.
+    """
     occurred = rows["occurred"]
     first, last = (EPOCH + timedelta(days=local.day(int(at))) for at in (occurred.min(), occurred.max()))
     _, newest = np.unique(rows["record"], return_index=True)
@@ -37,11 +42,12 @@ def data_facts(file: Path, rows: LocatedArray, region: RegionFile, local: LocalH
                 source=region.sources[code & 0xFFFF].id,
                 kind="ed" if KIND_NAMES[code >> 16] == "ed" else "police",
                 records=n,
-                simulated=region.sources[code & 0xFFFF].id == simulated,
+                simulated=region.sources[code & 0xFFFF].id == split_off,
             )
             for code, n in zip(codes.tolist(), records.tolist(), strict=True)
         ),
         attribution=region.attribution,
+        simulated=simulated,
     )
 
 

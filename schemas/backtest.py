@@ -181,6 +181,8 @@ class Data(Contract):
     last: date
     sources: tuple[SourceFacts, ...]
     attribution: str
+    simulated: bool = False
+    """Whether the file says that its records are simulated."""
 
 
 class Code(Contract):

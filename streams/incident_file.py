@@ -19,6 +19,8 @@ from streams.partner_rows import check_header, partner_rows
 
 REQUIRED = ("event_id", "occurred_at", "latitude", "longitude", "category", "source")
 OPTIONAL = ("easting", "northing", "location_type", "time_precision", "recorded_at", "record_id", "revision", "status")
+#: What says yes in the column `simulated`.
+SAID = frozenset({"true", "1", "yes"})
 #: Stands for a record time that cannot be read.
 UNREADABLE = datetime(1970, 1, 1, tzinfo=UTC)
 _EVENT_TYPES = {Kind.ED: "hotspot.ed.attendance", Kind.POLICE: "hotspot.police.incident"}
@@ -61,6 +63,8 @@ class Incidents:
     messages: list[SourceMessage]
     has_record_times: bool
     """Whether the file says when each record was recorded; else they count as recorded when they happened."""
+    simulated: bool = False
+    """Whether the file says of any record that it is simulated, as files of `hotspot simulate` do."""
 
 
 def read_incidents(path: Path, region: RegionFile, period: Period) -> Incidents:
@@ -77,7 +81,8 @@ def read_incidents(path: Path, region: RegionFile, period: Period) -> Incidents:
     ]
     if not messages:
         raise IncidentFileError(f"The file {path} has no records in the period asked for.")
-    return Incidents(messages, "recorded_at" in rows[0])
+    simulated = any(row.get("simulated", "").strip().lower() in SAID for row in rows)
+    return Incidents(messages, "recorded_at" in rows[0], simulated)
 
 
 def row_messages(rows: Iterable[Mapping[str, str]], region: RegionFile) -> list[SourceMessage]:

@@ -186,10 +186,10 @@ def file(rows: LocatedArray, tmp_path_factory: pytest.TempPathFactory) -> Path:
     longitude, latitude = grid.unproject(x, y)
     with path.open("w", newline="") as out:
         writer = csv.writer(out)
-        writer.writerow(["event_id", "occurred_at", "latitude", "longitude", "category", "source"])
+        writer.writerow(["event_id", "occurred_at", "latitude", "longitude", "category", "source", "simulated"])
         for n, when in enumerate(rows["occurred"].tolist()):
             at = datetime.fromtimestamp(when, UTC).isoformat()
-            writer.writerow([n, at, latitude[n], longitude[n], "assault", REGION.sources[0].id])
+            writer.writerow([n, at, latitude[n], longitude[n], "assault", REGION.sources[0].id, 1])
     return path
 
 
@@ -261,6 +261,8 @@ def test_a_backtest_tries_the_monitor_otherwise(asked: tuple[str | Path, ...], t
         "chicago-code": False,
         "simulated-second": True,
     }
+    assert metrics.data.simulated  # the file says so
+    assert "The records of the file are simulated." in output
     assert metrics.null is not None
     assert (metrics.null.years, metrics.null.histories) == (1.0, 1)
     assert [row.at_least_days for row in metrics.null.reliability] == [14.0, 28.0, 50.0, 100.0, 200.0, 365.0]

@@ -336,7 +336,7 @@ def test_data_and_code_are_told(tmp_path: Path) -> None:
     file.write_bytes(b"some")
     rows = history(np.random.default_rng(1), 20, 5.0)
     twice = np.concatenate([rows, rows])
-    data = data_facts(file, twice, REGION, LOCAL, "chicago-code")
+    data = data_facts(file, twice, REGION, LOCAL, "chicago-code", False)
     assert (data.file, data.sha256) == ("records.csv", hashlib.sha256(b"some").hexdigest())
     [source] = data.sources
     assert (source.source, source.kind, source.records, source.simulated) == ("chicago-code", "police", rows.size, True)

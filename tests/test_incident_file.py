@@ -140,6 +140,14 @@ def test_messages_are_in_order_of_record_time(tmp_path: Path) -> None:
     assert found.has_record_times
 
 
+@pytest.mark.parametrize(("said", "simulated"), [("1", True), ("true", True), ("0", False), ("", False)])
+def test_a_file_may_say_that_its_records_are_simulated(tmp_path: Path, said: str, simulated: bool) -> None:
+    assert (
+        read(tmp_path, row(event_id="P-1", simulated="0"), row(event_id="P-2", simulated=said)).simulated is simulated
+    )
+    assert not read(tmp_path, row()).simulated
+
+
 def test_without_record_times_records_count_as_recorded_when_they_happened(tmp_path: Path) -> None:
     found = read(tmp_path, row())
     assert not found.has_record_times

@@ -295,6 +295,9 @@ def test_what_was_not_measured_is_said_with_the_option_that_measures_it() -> Non
 
 def test_simulated_is_said_of_what_is_simulated_and_of_nothing_else() -> None:
     real = bare().data.model_copy(update={"sources": bare().data.sources[:1]})
+    every = Page(render_html(bare(data=real.model_copy(update={"simulated": True})))).text
+    assert "All records of this history are simulated." in every
+    assert "Nothing: all figures are about" not in every
     text = Page(render_html(bare(data=real))).text
     assert "Nothing: all figures are about the records of the file as they are." in text
     assert 'class="sim"' not in render_html(bare(data=real))

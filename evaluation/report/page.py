@@ -109,7 +109,7 @@ def _first_page(metrics: BacktestMetrics) -> dict[str, object]:
         "answers": answer.answers(metrics),
         "unmeasured": answer.unmeasured(metrics),
         "split_sources": [s for s in metrics.data.sources if s.simulated],
-        "real_ed": any(s.kind == "ed" and not s.simulated for s in metrics.data.sources),
+        "real_ed": any(s.kind == "ed" and not s.simulated for s in metrics.data.sources) and not metrics.data.simulated,
     }
 
 
