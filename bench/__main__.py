@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from bench.backtest import backtest_10y_seconds
 from bench.detector import UNITS, detector_figure
 from bench.replay import replay_records_per_second
 from bench.scan import CASES, scan_seconds
@@ -29,6 +30,7 @@ class Figure:
 
 
 FIGURES: dict[str, Callable[[int], Figure]] = {
+    "backtest_10y_seconds": lambda runs: Figure(*backtest_10y_seconds(runs)),
     "replay_records_per_second": lambda runs: Figure(*replay_records_per_second(runs)),
     **{name: lambda runs, name=name: Figure(*detector_figure(name, runs)) for name in UNITS},  # type: ignore[misc]
     **{f"scan_{case}_seconds": lambda runs, case=case: Figure(*scan_seconds(case, runs)) for case in CASES},  # type: ignore[misc]

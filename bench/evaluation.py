@@ -7,9 +7,12 @@ python -m bench.evaluation held-out       # 2017 to 2019 and Memphis, measured o
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import shlex
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -90,20 +93,26 @@ def main() -> int:
     arguments = parser.parse_args()
     days, runs = PERIODS[arguments.period]
     done: list[tuple[Run, BacktestMetrics]] = []
+    seconds: list[float] = []
     for run in runs:
         folder = arguments.out / arguments.period / run.name
         command = run.command(days, folder)
+        taken, metrics = folder / "seconds.json", folder / "metrics.json"
         if arguments.only is None or run.name in arguments.only:
+            begin = time.perf_counter()
             subprocess.run([sys.executable, "-m", "cli", *command[1:]], cwd=ROOT, check=True)
-        metrics = folder / "metrics.json"
+            taken.write_text(json.dumps(time.perf_counter() - begin))
         if metrics.exists():
             done.append((run, BacktestMetrics.model_validate_json(metrics.read_text(encoding="utf-8"))))
+            seconds += [float(taken.read_text())] if taken.exists() else []
     told = [overall([(run.title, metrics) for run, metrics in done])]
     told += [tables(run.title, shown(run.command(days, Path(run.name))), metrics) for run, metrics in done]
     for run, metrics in done:
         if run.whole:
             told += [f"### {run.region.title()}: expected counts, and places ranked for the next week\n"]
             told += [expectations(metrics), places(metrics)]
+    if len(seconds) == len(runs):
+        told.append(f"All these backtests took {sum(seconds) / 60:.0f} minutes on {os.cpu_count()} cores.\n")
     write_between(PAGE, arguments.period, "\n".join(part for part in told if part))
     return 0
 
