@@ -35,6 +35,8 @@ LEFT = 9
 LONG_AGO = -(2**62)
 NEVER = 2**16 - 1
 """A count that is not needed."""
+# Counts up to which the least that is needed is worked out. A window that needs more is a candidate from here on.
+MOST_COUNTED = 1024
 
 # Expectations are put into bins by the leading bits of their single-precision form: five after the exponent, so that a
 # bin reaches 3 % up. They begin at 2^-40, with all that is less, and the last holds all beyond 2^12.
@@ -59,9 +61,11 @@ class Board(NamedTuple):
     once: these lie side by side."""
     need: Halves
     """[cell, kind, R, S] a count below which a kind cannot make its window a detection within the epoch."""
+    alone: Halves
+    """[S, count] `Bar.alone`, as of the bounds behind `need`."""
     listed: Words
-    """[cell, R] a bit for each shape: whether a window is a candidate. They are those that have a count they need, and
-    incidents enough; and perhaps more."""
+    """[cell, R] a bit for each shape: whether a window is a candidate. They are those that `counting.worth` tells, and
+    perhaps more."""
     hot: Bytes
     """[cell] whether it is among `candidates`."""
     mass: Singles
@@ -100,6 +104,9 @@ class Bar(NamedTuple):
     """[S, count] the largest expectation under which a count of one kind can still do its part to reach the floor."""
     needed: Halves
     """[S, bin] the least count that can do so, for the expectations of a bin (`bin_edges`)."""
+    alone: Halves
+    """[S, count] the least count that can reach the floor by itself, where `needed` is that count: what the only kind
+    with incidents in a window must have."""
     least: Floats
     """[S, feed and block] least exposure within the epoch."""
     least_of_feed: Floats
@@ -132,6 +139,7 @@ def new_board(
         holders=np.zeros(n, np.int32),
         counts=np.zeros((n, KINDS, r, s), np.int32),
         need=np.full((n, KINDS, r, s), NEVER, np.uint16),
+        alone=np.zeros((s, MOST_COUNTED), np.uint16),
         listed=np.zeros((n, r), np.uint64),
         hot=np.zeros(n, np.uint8),
         mass=np.zeros((n, r, feeds * BLOCKS), np.float32),
@@ -194,7 +202,7 @@ def grown(board: Board, cells: CellIndex, live: int) -> Board:
     ):
         old = getattr(board, name)
         getattr(larger, name)[: old.shape[0]] = old
-    return larger._replace(calendar=board.calendar)
+    return larger._replace(calendar=board.calendar, alone=board.alone)
 
 
 def with_calendar(board: Board, hours: Hours) -> Board:

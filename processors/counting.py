@@ -5,12 +5,23 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from processors.arrays import KINDS, Ints
+from processors.arrays import KINDS, Halves, Ints
 from processors.board import CALENDAR, ENTERED, HOT, LEAST, LEFT, LISTED, LIVE, NOW, Board
 from processors.exposure import HOUR
 from processors.live import HOLD, REMOVE
 
-assert KINDS == 2  # `_enter` looks at the one and the other
+assert KINDS == 2  # `worth` and `_enter` look at the one and the other
+
+
+@njit(cache=True, nogil=True, inline="always")
+def worth(alone: Halves, shape: int, count: int, need: int, other: int, needed_of_other: int) -> bool:
+    """Whether the counts of the two kinds might bring a window of this shape to the floor: one has its part, and where
+    the other has nothing, all."""
+    if count == 0:
+        return bool(other >= needed_of_other and other >= alone[shape, needed_of_other])
+    if other == 0:
+        return bool(count >= need and count >= alone[shape, need])
+    return bool(count >= need or other >= needed_of_other)
 
 
 @njit(cache=True, nogil=True)
@@ -67,7 +78,7 @@ def _leave(board: Board, cell: int, kind: int, when: int, part: int) -> None:
 
 @njit(cache=True, nogil=True)
 def _enter(board: Board, cell: int, kind: int, when: int, part: int) -> None:
-    """Count an incident in all windows that hold it, and list those that now have what they need, and incidents enough.
+    """Count an incident in all windows that hold it, and list those that are now worth it, and have incidents enough.
 
     The windows of one centre that hold a cell lie side by side, and are gone through many at a time, with one to add
     for the shapes that hold the moment. (Unsigned places, for with signed ones each is asked whether it is negative.)
@@ -75,7 +86,7 @@ def _enter(board: Board, cell: int, kind: int, when: int, part: int) -> None:
     neighbours, ring = board.neighbours, board.ring
     radii, shapes = board.radii.size, board.spans.size
     counts, need = board.counts.reshape(board.counts.size), board.need.reshape(board.need.size)
-    least = board.cursor[LEAST]
+    least, alone = board.cursor[LEAST], board.alone
     add = np.zeros(radii * shapes, np.int32)
     for first, last in (_holding(board, when, 0), _holding(board, when, part)):
         for r in range(radii):
@@ -94,8 +105,9 @@ def _enter(board: Board, cell: int, kind: int, when: int, part: int) -> None:
         if reached:
             for w in range(np.uint64(ring[o] * shapes), np.uint64(add.size)):
                 count, other = counts[start + w], counts[beside + w]
-                if count + other >= least and (count >= need[start + w] or other >= need[beside + w]):
-                    list_window(board, centre, w // np.uint64(shapes), w % np.uint64(shapes))
+                shape = w % np.uint64(shapes)
+                if count + other >= least and worth(alone, shape, count, need[start + w], other, need[beside + w]):
+                    list_window(board, centre, w // np.uint64(shapes), shape)
 
 
 @njit(cache=True, nogil=True)

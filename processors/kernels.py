@@ -23,7 +23,7 @@ from processors.board import (
     Bar,
     Board,
 )
-from processors.counting import advance, list_window
+from processors.counting import advance, list_window, worth
 from processors.exposure import HOUR, ROUNDING, Rates, exposure, least_exposure, note_silence
 from processors.score import discs_touch, expected_in, surprise
 
@@ -45,8 +45,8 @@ def survey(board: Board, bar: Bar, from_cell: int, to_cell: int) -> None:
     A window's score is a sum over kinds, so to reach the floor one kind must bring its part of it (floor by number of
     kinds) against the least that can be expected of it. Of two lower bounds of a feed the better one counts: block by
     block is tight for long spans; short ones lie in one block now and in another later, and there the least of the
-    disc's blocks with the least of all blocks together says more. Of fewer incidents than make a detection, all kinds
-    together, no window is listed.
+    disc's blocks with the least of all blocks together says more. Where only one kind has incidents, it must bring all
+    of the floor. Of fewer incidents than make a detection, all kinds together, no window is listed.
     """
     radii, shapes = board.radii.size, board.spans.size
     counts, need = board.counts.reshape(board.counts.size), board.need.reshape(board.need.size)
@@ -72,15 +72,16 @@ def survey(board: Board, bar: Bar, from_cell: int, to_cell: int) -> None:
 
 @njit(cache=True, nogil=True)
 def _list_needed(board: Board, counts: Small, need: Halves, cell: int) -> None:
-    """List the windows about a cell that have what they need, and incidents enough."""
+    """List the windows about a cell that are worth it, and have incidents enough."""
     shapes = board.spans.size
     windows, least = board.radii.size * shapes, board.cursor[LEAST]
     start = np.uint64(cell * KINDS * windows)
     beside = np.uint64((cell * KINDS + 1) * windows)
     for w in range(np.uint64(0), np.uint64(windows)):
         count, other = counts[start + w], counts[beside + w]
-        if count + other >= least and (count >= need[start + w] or other >= need[beside + w]):
-            list_window(board, cell, w // np.uint64(shapes), w % np.uint64(shapes))
+        shape = w % np.uint64(shapes)
+        if count + other >= least and worth(board.alone, shape, count, need[start + w], other, need[beside + w]):
+            list_window(board, cell, w // np.uint64(shapes), shape)
 
 
 @njit(cache=True, nogil=True)
@@ -189,7 +190,7 @@ def _reaching(board: Board, bar: Bar, exposed: Floats) -> tuple[Ints, Floats]:
     n = 0
     shapes, radii = board.spans.size, board.radii.size
     counts, need, mass, listed, candidates = board.counts, board.need, board.mass, board.listed, board.candidates
-    scored, first, enough = bar.scored, bar.first, board.cursor[LEAST]
+    scored, first, enough, alone = bar.scored, bar.first, board.cursor[LEAST], board.alone
     many = board.cursor[LISTED] >= WORTH_LOOKING_UP
     now = _needed_now(bar, exposed) if many else np.empty((0, 0), np.int64)
     i = 0
@@ -201,14 +202,13 @@ def _reaching(board: Board, bar: Bar, exposed: Floats) -> tuple[Ints, Floats]:
             for s in range(shapes if word else 0):
                 if (word >> np.uint64(s)) & np.uint64(1) == 0:
                     continue
-                needed = hopeful = False
-                total = 0
+                hopeful = False
                 for k in range(KINDS):
                     count, least = counts[cell, k, r, s], need[cell, k, r, s]
-                    total += count
-                    needed |= count >= least
                     hopeful |= count >= (now[s, least] if many and least < LOOKED_UP else least)
-                if not needed or total < enough:  # incidents left it; it is listed again when others enter
+                a, b = counts[cell, 0, r, s], counts[cell, 1, r, s]
+                # Where it is worth it no more, incidents left it; it is listed again when others enter.
+                if a + b < enough or not worth(alone, s, a, need[cell, 0, r, s], b, need[cell, 1, r, s]):
                     listed[cell, r] &= ~(np.uint64(1) << np.uint64(s))
                     board.cursor[LISTED] -= 1
                     continue
@@ -272,6 +272,7 @@ def _begin_epoch(board: Board, bar: Bar, rates: Rates, cells: int, as_of: int) -
         least, least_of_feed = least_exposure(rates, as_of, end, board.spans, board.parts)
         bar.least[:] = least
         bar.least_of_feed[:] = least_of_feed
+        board.alone[:] = bar.alone
         _survey_all(board, bar, cells)
         if board.cursor[LISTED] <= cells // 4 or hours <= EPOCH_HOURS // 8:
             break

@@ -14,6 +14,7 @@ from processors.board import (
     EPOCH_END,
     LIVE,
     LONG_AGO,
+    MOST_COUNTED,
     NOW,
     Bar,
     bin_edges,
@@ -40,8 +41,6 @@ from schemas.located import LocatedArray
 AHEAD_HOURS = 14 * 24
 # Hours that the calendar reaches ahead when it is laid anew.
 CALENDAR_HOURS = 120 * 24
-# Counts up to which the least that is needed is worked out. A window that needs more is a candidate from here on.
-MOST_COUNTED = 1024
 # A record that goes can make two others begin an incident: one that it was near to, one that shared its reference.
 INCIDENTS_A_CHANGE = 2
 
@@ -49,14 +48,14 @@ INCIDENTS_A_CHANGE = 2
 def new_bar(settings: DetectionSettings, floor: float, scored: tuple[bool, ...], first: Ints) -> Bar:
     """What windows must reach. Its bounds are filled in by the first look. `first` is `Feeds.first`."""
     spans = len(settings.shapes)
-    enough = np.full((spans, MOST_COUNTED), -1.0)
     kinds = max(sum(scored), 1)
-    if math.isfinite(floor):
-        of = {p: enough_for((floor + p) / kinds * (1.0 - 1e-9), MOST_COUNTED) for p in set(settings.penalties)}
-        enough = np.stack([of[penalty] for penalty in settings.penalties])
+    enough, by_itself = (_enough(settings, floor, part) for part in (kinds, 1))
     # One kind alone must bring all that a detection needs.
     lowest = settings.min_incidents if kinds == 1 else 1
     needed = [np.clip(np.searchsorted(row, bin_edges()), lowest, MOST_COUNTED - 1) for row in enough]
+    # Where a count is needed, the expectation is above what is enough for one less.
+    above = np.concatenate([np.zeros((spans, 1)), np.maximum(enough[:, :-1], 0.0)], axis=1)
+    alone = [np.clip(np.searchsorted(*rows), 1, MOST_COUNTED - 1) for rows in zip(by_itself, above, strict=True)]
     return Bar(
         floor=float(floor),
         min_incidents=settings.min_incidents,
@@ -64,10 +63,19 @@ def new_bar(settings: DetectionSettings, floor: float, scored: tuple[bool, ...],
         penalty=np.array(settings.penalties),
         enough=enough,
         needed=np.stack(needed).astype(np.uint16),
+        alone=np.stack(alone).astype(np.uint16),
         least=np.zeros((spans, int(first[-1]) * BLOCKS)),
         least_of_feed=np.zeros((spans, int(first[-1]))),
         first=first,
     )
+
+
+def _enough(settings: DetectionSettings, floor: float, kinds: int) -> Floats:
+    """For each shape and count, the largest expectation under which one of so many kinds does its part."""
+    if not math.isfinite(floor):
+        return np.full((len(settings.shapes), MOST_COUNTED), -1.0)
+    of = {p: enough_for((floor + p) / kinds * (1.0 - 1e-9), MOST_COUNTED) for p in set(settings.penalties)}
+    return np.stack([of[penalty] for penalty in settings.penalties])
 
 
 _NO_FEEDS = np.zeros(KINDS + 1, np.int64)

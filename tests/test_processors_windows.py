@@ -134,7 +134,7 @@ def test_no_window_below_its_needed_count_can_reach_the_floor(fitted: Baseline, 
     rng = np.random.default_rng(1)
     moments = rng.integers(start, int(board.cursor[EPOCH_END]), 40)
     kinds = sum(fitted.scored)
-    sharp = 0
+    sharp = sharp_alone = 0
     for moment in [start, *moments.tolist()]:
         hours = LONDON.hours(moment // HOUR_S - 80, moment // HOUR_S)
         exposed = exposure(fitted.rates(hours, np.full(2, moment)), moment, board.spans, board.parts)
@@ -147,7 +147,12 @@ def test_no_window_below_its_needed_count_can_reach_the_floor(fitted: Baseline, 
                         bar = (floor + SMALL.penalties[s]) / kinds
                         assert naive.surprise(need - 1, mu) < bar
                         sharp += naive.surprise(need + 1, mu) >= bar
-    assert sharp > 0  # the bound is not empty
+                        alone = int(board.alone[s, need])
+                        assert alone >= need
+                        assert naive.surprise(alone - 1, mu) < floor + SMALL.penalties[s]
+                        sharp_alone += naive.surprise(alone + 2, mu) >= floor + SMALL.penalties[s]
+    assert sharp > 0  # the bounds are not empty
+    assert sharp_alone > 0
     hot = board.candidates[: board.cursor[HOT]].tolist()
     assert sorted(set(hot)) == sorted(hot) == np.flatnonzero(board.hot).tolist()
     listed = 0
@@ -156,8 +161,9 @@ def test_no_window_below_its_needed_count_can_reach_the_floor(fitted: Baseline, 
             for s in range(SHAPES):
                 noted = int(board.listed[cell, r]) >> s & 1
                 listed += noted
-                counts = board.counts[cell, :, r, s]
-                if (counts >= board.need[cell, :, r, s]).any() and counts.sum() >= SMALL.min_incidents:
+                counts, need = board.counts[cell, :, r, s], board.need[cell, :, r, s]
+                whole = counts >= np.where(counts[::-1] > 0, need, board.alone[s, need])
+                if whole.any() and counts.sum() >= SMALL.min_incidents:
                     assert noted
                     assert board.hot[cell]
     assert listed == board.cursor[LISTED]
