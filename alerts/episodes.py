@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Final, NamedTuple
 
 from alerts.mutes import Hold, escalates, hold
@@ -179,6 +180,27 @@ def part_split_off(episode: Episode, now: int, terms: Terms) -> Decision:
     """A part of what was told of an episode opened as one of its own: tell where the rest is."""
     muted = hold(terms.mutes, episode.episode_id, episode.now, now).by is not None
     return _told(episode, episode.now, now, AlertReason.SPLIT, Reason.SPLIT, muted)
+
+
+def moved_away(episode: Episode, now: int, terms: Terms) -> Decision:
+    """It was told of where another open episode is told of, and is found elsewhere: tell where."""
+    muted = hold(terms.mutes, episode.episode_id, episode.now, now).by is not None
+    return _told(episode, episode.now, now, AlertReason.MOVED, Reason.MOVED, muted)
+
+
+def told_at_one_place(episodes: Iterable[Episode], now: int) -> list[Episode]:
+    """Of two open episodes that are found at this look and were told of at one place for a day, the one that moved.
+
+    The windows that are found never lie over one another, so telling where it is now, or then the other, ends it.
+    """
+    found = [episode for episode in episodes if episode.now.as_of == now]
+    stale = {}
+    for one, other in combinations(found, 2):
+        if overlap(one.told, other.told) and now - max(one.told.as_of, other.told.as_of) > LINGER_S:
+            first, last = sorted((one, other), key=lambda episode: (episode.told.as_of, episode.episode_id))
+            moved = last if overlap(first.now, last.told) and not overlap(last.now, first.told) else first
+            stale[moved.episode_id] = moved
+    return list(stale.values())
 
 
 def asked(episode: Episode, now: int) -> Decision:

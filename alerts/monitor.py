@@ -26,13 +26,16 @@ from alerts.episodes import (
     decide,
     evidence_changed,
     lying_over,
+    moved_away,
     open_episode,
     part_split_off,
     split_of,
+    told_at_one_place,
 )
 from alerts.evidence import recount, touches
 from alerts.handling import Memory, Taken, active, forget, lift, remember, take_in, wait
 from alerts.known import Ahead
+from alerts.publication import Ledger, Publication
 from alerts.schedule import Input, ReplaySchedule
 from alerts.telling import Moment, Teller
 from processors.calibration import Calibration
@@ -43,7 +46,7 @@ from processors.layers import layer_messages, layers
 from processors.public_holidays import PublicHolidays
 from processors.records import Outcome
 from processors.tracking import Step, Tracker, overlap
-from schemas.alert import Alert, LookReport
+from schemas.alert import Alert, LookReport, UnitWeek
 from schemas.base import Contract, moment, seconds
 from schemas.detection import Detection, DetectionSettings
 from schemas.episodes import Mute
@@ -87,6 +90,7 @@ class _State(Contract):
 
 
 _STATE = TypeAdapter(_State)
+_LEDGER = TypeAdapter(dict[str, dict[str, tuple[int, ...]]])
 
 
 class RegionMonitor:
@@ -103,6 +107,7 @@ class RegionMonitor:
         schedule: ReplaySchedule | None = None,
         simulated: bool = False,
         console_url: str = "",
+        publication: Publication | None = None,
     ) -> None:
         self.region = region
         self.detector = Detector(settings, region.zone, PublicHolidays(region.holidays))
@@ -115,6 +120,8 @@ class RegionMonitor:
         self._tracker = Tracker()
         self._schedule = schedule
         self._look: Look | None = None
+        self._publication = publication or Publication()
+        self._ledger = Ledger()
         self._removed: list[LocatedArray] = []
         self._ahead: tuple[Ahead, int] | None = None
         self._unlocated: dict[str, float] = {}
@@ -243,6 +250,8 @@ class RegionMonitor:
             whole = self.episodes.get(number)
             if whole is not None and overlap(part, whole.told) and not overlap(part, whole.now):
                 yield from self._settle(part_split_off(whole, at.as_of, self._terms(at.calibration)), at)
+        for stale in told_at_one_place(self.episodes.values(), at.as_of):
+            yield from self._settle(moved_away(stale, at.as_of, self._terms(at.calibration)), at)
 
     def _settle(self, decision: Decision, at: Moment) -> Iterator[Alert]:
         """Make a decision so: the episode, and what it asks for."""
@@ -258,13 +267,18 @@ class RegionMonitor:
         for instruction in decision.instructions:
             match instruction:
                 case Tell():
-                    yield self._teller.alert(episode, instruction, at)
+                    yield self._teller.alert(episode, instruction, at, self._published(episode.told))
                 case Learn():
                     self.detector.remember(instruction.window)
                 case Drop():
                     self._tracker.tracks = [track for track in self._tracker.tracks if track.id != instruction.track]
                 case Lift():
                     self.memory = lift(self.memory, instruction.feedback_id)
+
+    def _published(self, told: Detection) -> tuple[UnitWeek, ...]:
+        """What those without the health permission may be told of the tiles and weeks of a window."""
+        merge_s = self._settings.merge_minutes * 60
+        return self._ledger.tell(told, self._known(), self._publication, self.detector.local, merge_s)
 
     def _correct(self, look: Look, at: Moment) -> Iterator[Alert]:
         """Count what was told again where records of it are gone."""
@@ -339,13 +353,15 @@ class RegionMonitor:
         parts["episodes"] = _STATE.dump_json(state)
         # A backlog is applied before it is looked at: what it took back must not be forgotten in between.
         parts["removed"] = join(self._removed).tobytes()
+        if self._ledger.is_changed:
+            parts["published"] = _LEDGER.dump_json(self._ledger.state())
         if schedule:
             parts["held"] = schedule[2]
         return parts
 
     def restore(self, parts: Mapping[str, bytes]) -> None:
         """Go on from all parts ever snapshot; then everything continues as if it had never stopped."""
-        own = {"episodes", "removed", "held"}
+        own = {"episodes", "removed", "held", "published"}
         self.detector.restore({name: part for name, part in parts.items() if name not in own})
         if "episodes" not in parts:
             return
@@ -355,6 +371,8 @@ class RegionMonitor:
         self.last_look = state.last_look
         self.memory, self._unlocated = state.memory, state.unlocated
         self.calibration = self.detector.calibration
+        if parts.get("published"):
+            self._ledger.restore(_LEDGER.validate_json(parts["published"]))
         self._removed = [join([np.frombuffer(parts["removed"], LOCATED)])] if parts.get("removed") else []
         if self._schedule and state.schedule:
             last_look_us, watermarks = state.schedule

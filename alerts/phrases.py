@@ -15,7 +15,7 @@ Evidence = Literal["police_only", "ed_only", "both"]
 
 #: What kinds of records are called, for who has never seen one.
 SOURCE_WORDS: Final[Mapping[str, str]] = {"ed": "emergency departments", "police": "the police"}
-#: Peak hours are so many in a row, and hold at least this part of so many incidents.
+#: Peak hours are so many in a row, and hold at least this part of the incidents, and so many.
 PEAK_HOURS: Final = 4
 PEAK_PART: Final = 0.5
 PEAK_LEAST: Final = 3
@@ -142,11 +142,9 @@ def peak_of(by_hour: Mapping[str, Sequence[int]]) -> Peak | None:
     """The hours in a row that hold most; None where no hours stand out."""
     hours = [sum(of_hour) for of_hour in zip(*by_hour.values(), strict=True)]
     total = sum(hours)
-    if total < PEAK_LEAST:
-        return None
     held = [sum(hours[(first + n) % 24] for n in range(PEAK_HOURS)) for first in range(24)]
     most = max(held)
-    if most < PEAK_PART * total:
+    if most < max(PEAK_LEAST, PEAK_PART * total):
         return None
     first = held.index(most)
     return Peak(first, (first + PEAK_HOURS) % 24, most, total)

@@ -30,9 +30,9 @@ def review_at(state: EpisodeState, as_of: int, local: LocalHours) -> int | None:
     return _nine(day, local)
 
 
-def expires_at(state: EpisodeState, as_of: int) -> int:
-    """When what it says is not to be relied on any more."""
-    return as_of + (OVER_HOLDS_S if state.is_over else HOLDS_S)
+def expires_at(as_of: int, review: int | None) -> int:
+    """When what it says is not to be relied on any more: not before it should be reviewed."""
+    return as_of + OVER_HOLDS_S if review is None else max(as_of + HOLDS_S, review)
 
 
 def _nine(day: int, local: LocalHours) -> int:

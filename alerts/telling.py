@@ -150,7 +150,7 @@ class Teller:
             muted=tell.muted,
             muted_until=held.by.until if held.by else None,
             review_at=None if review is None else moment(review),
-            expires_at=moment(expires_at(episode.state, at.as_of)),
+            expires_at=moment(expires_at(at.as_of, review)),
             links=self._links(episode),
             attribution=region.attribution,
             published=tuple(published),

@@ -124,6 +124,7 @@ WITHIN_A_STATE: Final[Mapping[AlertReason, str]] = {
     AlertReason.EVIDENCE_WITHDRAWN: "Records of what was told were withdrawn or amended, and enough is left, or stands "
     "beside it.",
     AlertReason.SPLIT: "A part of what was told opened as an episode of its own; this says where the rest is.",
+    AlertReason.MOVED: "It and another open episode were told of at one place for a day, and are found in two.",
     AlertReason.MUTE_ENDED: "What a mute hid is still there, and the mute has ended.",
     AlertReason.ASKED: "A person asked how it stands.",
 }

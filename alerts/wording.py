@@ -22,6 +22,7 @@ from alerts.phrases import (
 )
 from processors.calibration import MOST_DAYS
 from schemas.alert import Alert, AlertReason, EpisodeState, Paragraph, Spell, Window
+from schemas.disclosure import Disclosed
 from schemas.episodes import Handling, Outcome, Passage
 
 SIMULATED = "[SIMULATED] "
@@ -67,6 +68,7 @@ def told_as(reason: AlertReason, state: EpisodeState, where: str, counts: str, s
             AlertReason.CLOSED: f"Over: violence {where} is no longer unusual.",
             AlertReason.MERGED: f"Joined: violence {where} is now followed as a part of a larger episode.",
             AlertReason.SPLIT: f"Smaller: a part of this episode is now followed by itself; {where}: {counts}.",
+            AlertReason.MOVED: f"Moved: violence {where}: {counts}.",
             AlertReason.MUTE_ENDED: f"Still unusual now that a mute has ended: violence {where}: {counts}.",
             AlertReason.ASKED: f"As asked: violence {where} is {state.value}: {counts}.",
         }[reason]
@@ -133,8 +135,8 @@ def _peak_text(alert: Alert) -> str:
 
 def _how_many(alert: Alert) -> str:
     lines = [
-        f"{SOURCE_WORDS[name][0].upper()}{SOURCE_WORDS[name][1:]}: {number_words(count, 'incident')}, usually "
-        f"{usual_words(alert.expected[name])}."
+        f"Known to {SOURCE_WORDS[name]}: {number_words(count, 'incident')}, "
+        f"usually {usual_words(alert.expected[name])}."
         for name, count in alert.observed.items()
         if count or alert.expected[name] >= 0.05
     ]
@@ -169,12 +171,13 @@ def _compared(alert: Alert, zone: ZoneInfo) -> str:
         return "Nothing to compare with."
     total = sum(alert.observed.values())
     parts = [f"{number_words(total, 'incident').capitalize()} {within_words(alert.window)}."]
-    parts.append(_spell_text("In the eight weeks before", alert.compared.last_8_weeks, zone))
-    parts.append(_spell_text("Last year, in the weeks", alert.compared.last_year, zone, dated=True))
+    parts.append(spell_text("In the eight weeks before", alert.compared.last_8_weeks, zone))
+    parts.append(spell_text("Last year, in the weeks", alert.compared.last_year, zone, dated=True))
     return " ".join(parts)
 
 
-def _spell_text(when: str, spell: Spell | None, zone: ZoneInfo, dated: bool = False) -> str:
+def spell_text(when: str, spell: Spell | None, zone: ZoneInfo, dated: bool = False) -> str:
+    """What was there in another time."""
     if spell is None:
         return f"{when.removesuffix(', in the weeks')}: the records do not reach back so far."
     if dated:
@@ -206,6 +209,7 @@ _REASON_WORDS = {
     AlertReason.CLOSED: "closed",
     AlertReason.MERGED: "joined to another episode",
     AlertReason.SPLIT: "split",
+    AlertReason.MOVED: "moved",
     AlertReason.MUTE_ENDED: "told again after a mute",
     AlertReason.ASKED: "told because somebody asked",
 }
@@ -217,7 +221,7 @@ _OUTCOME_WORDS = {
 }
 
 
-def history_text(alert: Alert, zone: ZoneInfo) -> str:
+def history_text(alert: Alert | Disclosed, zone: ZoneInfo) -> str:
     """Where it stands, what was told of it before, and what people did."""
     since = f" since {moment_words(alert.state_since, zone)}" if alert.state_since else ""
     parts = [f"{alert.state.value.capitalize()}{since}. Revision {alert.revision} of episode {alert.episode_id}."]
@@ -252,7 +256,7 @@ def _people(people: Handling, zone: ZoneInfo) -> list[str]:
     return told
 
 
-def review_text(alert: Alert, zone: ZoneInfo) -> str:
+def review_text(alert: Alert | Disclosed, zone: ZoneInfo) -> str:
     """When to look again, and until when it holds."""
     parts = []
     if alert.review_at is not None:

@@ -133,7 +133,7 @@ def is_material(last: Alert, alert: Alert) -> bool:
             return grown or (last.muted and not alert.muted)
         case AlertReason.EVIDENCE_WITHDRAWN:
             return (alert.observed, alert.window) != (last.observed, last.window)
-        case AlertReason.SPLIT:
+        case AlertReason.SPLIT | AlertReason.MOVED:
             return alert.window != last.window
         case reason:
             return reason in _ASKED
@@ -150,6 +150,9 @@ def overlapping(episodes: Sequence[Episode], as_of: int) -> list[str]:
         if as_of - one.now.as_of > LINGER_S:
             faults.append(f"{one.episode_id} had no window for more than a day and is open")
     for one, other in combinations(episodes, 2):
+        found = one.now.as_of == other.now.as_of == as_of
+        if found and overlap(one.told, other.told) and as_of - max(one.told.as_of, other.told.as_of) > LINGER_S:
+            faults.append(f"{one.episode_id} and {other.episode_id} were told of at one place for more than a day")
         if one.now.as_of == other.now.as_of and overlap(one.now, other.now):
             faults.append(f"{one.episode_id} and {other.episode_id} lie over one another")
     return faults

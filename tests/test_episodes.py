@@ -27,9 +27,11 @@ from alerts.episodes import (
     decide,
     evidence_changed,
     lying_over,
+    moved_away,
     open_episode,
     part_split_off,
     split_of,
+    told_at_one_place,
 )
 from alerts.mutes import ESCALATION, hold
 from alerts.transitions import STEPS, TRANSITIONS, WITHIN_A_STATE, table_text
@@ -268,6 +270,28 @@ def test_a_window_of_two_looks_ago_is_a_parent_too_and_a_far_one_is_none() -> No
     assert split_of(found(11.0, hours=2, ix=20), [episode]) is None
 
 
+def test_two_that_were_told_of_at_one_place_for_a_day_are_told_apart() -> None:
+    """
+    told    e1 at 0, e2 at 2 (two cells away, hour 1)
+    found   e1 at 0 ................................ e1 at -9, both found a day after e2 was told
+    """
+    one = opened()
+    other = replace(one, episode_id="e2", track=8, told=found(11.0, hours=1, ix=2))
+    apart = [
+        replace(one, now=found(12.0, hours=25.1, ix=-9)),
+        replace(other, now=found(12.0, hours=25.1, ix=2)),
+    ]
+    at = apart[0].now.as_of
+    assert told_at_one_place(apart, at) == [apart[0]]
+    assert told_at_one_place([apart[0], replace(apart[1], now=found(12.0, hours=20))], at) == []  # not found now
+    assert told_at_one_place([replace(one, now=found(12.0, hours=24)), *apart[1:]], at) == []
+    moved = moved_away(apart[0], at, TERMS)
+    assert (told(moved), moved.episode.told) == (AlertReason.MOVED, apart[0].now)
+    assert told_at_one_place([moved.episode, apart[1]], at) == []
+    stayed, left = replace(one, now=found(12.0, hours=25.1)), replace(other, now=found(12.0, hours=25.1, ix=9))
+    assert told_at_one_place([stayed, left], at) == [left]  # it is the other that moved
+
+
 # --- evidence ----------------------------------------------------------------------------------------------------
 
 
@@ -430,6 +454,7 @@ def steps(episode: Episode) -> list[Decision]:
         decide(episode, None, at + 1, TERMS),
         asked(episode, at),
         part_split_off(episode, at, TERMS),
+        moved_away(episode, at, TERMS),
     ]
     for later in (HOUR_S, STEADY_AFTER_S):
         for score in (CLOSING_LEVEL, THRESHOLD, max(THRESHOLD, told.score * ESCALATION)):

@@ -114,7 +114,7 @@ def _arrows() -> Iterator[str]:
     for before, after in STEPS:
         if not after.is_over:
             begin, end = _CENTRES[before], _CENTRES[after]
-            yield _arrow(_edge(begin, end), _edge(end, begin), 26, _labels(before, after))
+            yield _arrow(_edge(begin, end), _edge(end, begin), 26, _labels(before, after), 0.36)
     for after in EpisodeState:
         if after.is_over:
             # Every open state leads there for the same reasons: one arrow from the box stands for all.
@@ -160,7 +160,7 @@ def page() -> str:
             ", ".join(dict.fromkeys(_name(one.before) for one in TRANSITIONS if one.reason is reason)),
             code(row.after.value),
             code(reason.value),
-            f"**{code(row.told.value)}**" if row.told else "quiet",
+            f"**`{row.told.value}`**" if row.told else "quiet",
             row.sentence,
         )
         for reason, row in by_reason.items()
@@ -233,7 +233,8 @@ it is closed as `merged`, names the episode that lies over it in `merged_into`, 
 
 **Split.** Where a part of what was told goes on beside the rest, it opens an episode of its own as soon as it
 reaches the threshold by itself. It names where it came from in `split_from`. The other is told once more (`split`),
-with the window that is left: what was told of two open episodes then lies in two places.
+with the window that is left: what was told of two open episodes then lies in two places. Where two were told of at one
+place for {linger} hours in another way, and are found in two, the one that moved is told again (`moved`).
 
 **Evidence that goes.** Where records of what was told are withdrawn or amended, the told window is counted again.
 With enough left it is corrected. With too little left, but a window that stands at the same place, that window is
