@@ -108,7 +108,7 @@ def paragraphs(alert: Alert, zone: ZoneInfo) -> tuple[Paragraph, ...]:
 def where_text(window: Window, place: str, grid_reference: str, outlines: int) -> str:
     """Place name, grid reference or coordinates, radius, outline."""
     named = f"{place[0].upper()}{place[1:]}. " if place else ""
-    centre = f"Grid reference {grid_reference}" if grid_reference else coordinates_words(window)
+    centre = f"grid reference {grid_reference}" if grid_reference else coordinates_words(window)
     drawn = " The outline of its cells is part of this alert." if outlines else ""
     return f"{named}Centre: {centre}; it reaches {length_words(window.radius_m)} from there.{drawn}"
 

@@ -470,7 +470,9 @@ def steps(episode: Episode) -> list[Decision]:
 
 def test_every_transition_of_the_table_is_reached_and_none_other() -> None:
     first = [open_episode("e1", 7, found(12.0), TERMS, split_from) for split_from in ("", "e0")]
-    reached = {(None, one.episode.state, one.reason, told(one)) for one in first}
+    reached: set[tuple[EpisodeState | None, EpisodeState, Reason, AlertReason | None]] = {
+        (None, one.episode.state, one.reason, told(one)) for one in first
+    }
     within: set[AlertReason] = set()
     known: set[tuple[EpisodeState, EpisodeState]] = set()
     waiting = deque([first[0].episode])

@@ -19,7 +19,7 @@ from docs.extensions.tables import code, table
 from docs.extensions.written import write
 from processors.tracking import LINGER_S
 from schemas.detection import HOUR_S
-from schemas.episodes import AlertReason, EpisodeState, Outcome, Reason
+from schemas.episodes import EpisodeState, Outcome, Reason
 from schemas.feedback import MOST_MUTED, FeedbackResult
 
 PAGE: Final = "episodes.md"
@@ -178,7 +178,6 @@ def page() -> str:
         steady=STEADY_AFTER_S // HOUR_S,
         linger=LINGER_S // HOUR_S,
         muted=MOST_MUTED.days,
-        silent=len(AlertReason),
     )
 
 
