@@ -44,9 +44,10 @@ bench: $(VENV)/.dev ## Measure what is promised; writes bench/results.json
 servers: ## What the tests talk to: Kafka, Redis, Prometheus (installed where this machine allows it)
 	@sh tests/servers/install.sh
 
-generated: $(VENV)/.dev ## Make generated files again: contract goldens, dashboard
+generated: $(VENV)/.dev ## Make generated files again: contract goldens, dashboard, the page of episodes
 	$(BIN)/hotspot contracts export tests/golden/contracts
 	$(BIN)/python ops/dashboard.py > ops/grafana/dashboards/hotspot.json
+	$(BIN)/python -m docs.extensions.episodes docs
 
 lock: ## Resolve the pinned, hashed dependencies again (needs uv)
 	uv pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 pyproject.toml --extra dev -o requirements-dev.lock

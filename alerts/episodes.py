@@ -1,40 +1,25 @@
-"""The life of an episode, decided purely: (episode, finding, now) to (episode, why to tell people, if at all)."""
+"""The life of an episode, decided purely: (episode, what a look found, now) to (episode, instructions, reason)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Final, NamedTuple
 
-from schemas.alert import AlertReason, EpisodeState
+from alerts.mutes import Hold, escalates, hold
+from alerts.transitions import STEPS
+from processors.tracking import LINGER_S, overlap
+from schemas.base import moment
 from schemas.detection import DAY_S, Detection
+from schemas.episodes import AlertReason, EpisodeState, Handling, Mute, Passage, Reason
 
-#: A detection this many times the score of the last alert is news again.
-ESCALATION = 1.5
-#: ... and this many incidents more.
-ESCALATION_INCIDENTS = 2
 #: An episode that has not grown for this long is steady, seconds.
-STEADY_AFTER_S = DAY_S
-
-#: Every transition there is, with the sentence that explains it. `decide` and `retract` make no other.
-TRANSITIONS: Mapping[tuple[EpisodeState, EpisodeState], str] = {
-    (EpisodeState.EMERGING, EpisodeState.GROWING): "The score is 1.5 times that of the last alert.",
-    (EpisodeState.EMERGING, EpisodeState.STEADY): "It is above threshold and has not grown for a day.",
-    (EpisodeState.EMERGING, EpisodeState.RECEDING): "The score fell below the threshold.",
-    (EpisodeState.GROWING, EpisodeState.STEADY): "It is above threshold and has not grown for a day.",
-    (EpisodeState.GROWING, EpisodeState.RECEDING): "The score fell below the threshold.",
-    (EpisodeState.STEADY, EpisodeState.GROWING): "The score is 1.5 times that of the last alert.",
-    (EpisodeState.STEADY, EpisodeState.RECEDING): "The score fell below the threshold.",
-    (EpisodeState.RECEDING, EpisodeState.GROWING): "The score is 1.5 times that of the last alert.",
-    (EpisodeState.RECEDING, EpisodeState.STEADY): "The score rose above the threshold again.",
-    **{
-        (state, EpisodeState.CLOSED): "It was below the closing level for a day."
-        for state in (EpisodeState.EMERGING, EpisodeState.GROWING, EpisodeState.STEADY, EpisodeState.RECEDING)
-    },
-    **{
-        (state, EpisodeState.RETRACTED): "The records behind it were withdrawn or amended away."
-        for state in (EpisodeState.EMERGING, EpisodeState.GROWING, EpisodeState.STEADY, EpisodeState.RECEDING)
-    },
-}
+STEADY_AFTER_S: Final = DAY_S
+#: Of a longer story the first revisions and the newest are remembered, so many together.
+REMEMBERED: Final = 24
+FIRST: Final = 4
+_NOBODY_YET: Final = Handling()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,55 +40,227 @@ class Episode:
     """The window at the last look that found it."""
     grown_at: int
     """When it was opened or last escalated, seconds since 1970 UTC."""
+    state_since: int = 0
+    """Seconds since 1970 UTC."""
+    before: Detection | None = None
+    """The window at the look before that."""
+    split_from: str = ""
+    merged_into: str = ""
+    absorbed: tuple[str, ...] = ()
+    """Episodes that went on in this one."""
+    history: tuple[Passage, ...] = ()
+    """Its revisions."""
+    people: Handling = _NOBODY_YET
+    hushed: bool = False
+    """The last revision was held by a mute."""
+    heard: bool = False
+    """Some revision was not."""
 
 
-Decision = tuple[Episode, AlertReason | None]
+class Tell(NamedTuple):
+    """Send a revision."""
+
+    reason: AlertReason
+    muted: bool
+    """Nobody is to be disturbed by it."""
 
 
-def open_episode(episode_id: str, track: int, detection: Detection) -> Decision:
+class Learn(NamedTuple):
+    """What was above the usual in this window is not to become the usual."""
+
+    window: Detection
+
+
+class Drop(NamedTuple):
+    """Follow this track no more."""
+
+    track: int
+
+
+class Lift(NamedTuple):
+    """This mute is over: an episode escalated beyond it."""
+
+    feedback_id: str
+
+
+Instruction = Tell | Learn | Drop | Lift
+
+
+class Decision(NamedTuple):
+    """What became of an episode, what is to be done about it, and why."""
+
+    episode: Episode
+    instructions: tuple[Instruction, ...]
+    reason: Reason
+
+
+class Terms(NamedTuple):
+    """By what is decided."""
+
+    threshold: float
+    floor: float
+    """The closing level."""
+    mutes: tuple[Mute, ...] = ()
+
+
+def open_episode(episode_id: str, track: int, found: Detection, terms: Terms, split_from: str = "") -> Decision:
     """A detection above threshold that continues no episode opens one."""
-    at = detection.as_of
-    episode = Episode(episode_id, track, EpisodeState.EMERGING, 1, at, detection, detection, at)
-    return episode, AlertReason.OPENED
+    at = found.as_of
+    episode = Episode(episode_id, track, EpisodeState.EMERGING, 0, at, found, found, at, at, split_from=split_from)
+    reason = Reason.OPENED_BY_SPLIT if split_from else Reason.OPENED
+    held = hold(terms.mutes, episode_id, found, at)
+    return _told(episode, found, at, AlertReason.OPENED, reason, held.by is not None, held.broken)
 
 
-def decide(episode: Episode, detection: Detection, threshold: float) -> Decision:
-    """An episode whose window was found again at or above the closing level."""
-    now = detection.as_of
-    if detection.level < threshold:
-        return _move(replace(episode, now=detection), EpisodeState.RECEDING), None
-    more = sum(detection.observed) - sum(episode.told.observed)
-    if detection.score >= ESCALATION * episode.told.score and more >= ESCALATION_INCIDENTS:
-        grown = replace(episode, now=detection, told=detection, grown_at=now, revision=episode.revision + 1)
-        return _move(grown, EpisodeState.GROWING), AlertReason.ESCALATED
-    seen = replace(episode, now=detection)
-    if episode.state is EpisodeState.RECEDING or now - episode.grown_at >= STEADY_AFTER_S:
-        return _move(seen, EpisodeState.STEADY), None
-    return seen, None
+def decide(episode: Episode, found: Detection | None, now: int, terms: Terms, under: str = "") -> Decision:
+    """An episode at one look: the window that continues it, at or above the closing level, or None.
+
+    `under` names the episode whose window lies over this one's, if one does.
+    """
+    if found is None:
+        if now - episode.now.as_of <= LINGER_S:
+            return Decision(episode, (), Reason.UNSEEN)
+        return _end(episode, now, terms, under)
+    seen = replace(episode, now=found, before=episode.now)
+    if found.level < terms.threshold:
+        fell = episode.state is not EpisodeState.RECEDING
+        return Decision(_move(seen, EpisodeState.RECEDING, now), (), Reason.FELL if fell else Reason.UNCHANGED)
+    held = hold(terms.mutes, episode.episode_id, found, now) if terms.mutes else Hold(None)
+    let_out = episode.hushed and held.by is None
+    if escalates(found, episode.told.score, sum(episode.told.observed)) or (let_out and held.broken):
+        grown = _move(replace(seen, grown_at=now), EpisodeState.GROWING, now)
+        muted = held.by is not None
+        return _told(grown, found, now, AlertReason.ESCALATED, Reason.ESCALATED, muted, held.broken)
+    reason = Reason.UNCHANGED
+    if episode.state is EpisodeState.RECEDING:
+        seen, reason = _move(seen, EpisodeState.STEADY, now), Reason.ROSE_AGAIN
+    elif episode.state is not EpisodeState.STEADY and now - episode.grown_at >= STEADY_AFTER_S:
+        seen, reason = _move(seen, EpisodeState.STEADY, now), Reason.NOT_GROWN
+    if let_out:
+        return _told(seen, found, now, AlertReason.MUTE_ENDED, Reason.MUTE_ENDED, muted=False)
+    return Decision(seen, (), reason)
 
 
-def close(episode: Episode) -> Decision:
-    """An episode whose track ended: it was below the closing level long enough."""
-    closed = replace(episode, revision=episode.revision + 1, told=episode.now)
-    return _move(closed, EpisodeState.CLOSED), AlertReason.CLOSED
+def _end(episode: Episode, now: int, terms: Terms, under: str) -> Decision:
+    """Its track ended: it had no window of its own for a day."""
+    by = hold(terms.mutes, episode.episode_id, episode.now, now).by
+    muted = by is not None or not episode.heard  # of what nobody was told, nobody need hear that it is over
+    closed = _move(replace(episode, merged_into=under), EpisodeState.CLOSED, now)
+    if under:
+        return _told(closed, episode.now, now, AlertReason.MERGED, Reason.MERGED, muted)
+    return _told(closed, episode.now, now, AlertReason.CLOSED, Reason.FADED, muted)
 
 
-def evidence_changed(episode: Episode, recount: Detection, closing_level: float) -> Decision:
+def evidence_changed(
+    episode: Episode, recount: Detection, standing: Detection | None, now: int, terms: Terms
+) -> Decision:
     """Records of what was told were withdrawn or amended: the told window, counted again as now known.
 
-    Below the closing level the episode is retracted; otherwise what was told is corrected, if its counts differ.
+    `standing` is the window that continues the episode at this look, if there is one. Where enough is left, what was
+    told is corrected; where there is not, but something stands, that is told instead; else the episode is retracted.
     """
-    if recount.observed == episode.told.observed:
-        return episode, None
-    corrected = replace(episode, told=recount, revision=episode.revision + 1)
-    if recount.level < closing_level:
-        return _move(corrected, EpisodeState.RETRACTED), AlertReason.EVIDENCE_WITHDRAWN
-    return corrected, AlertReason.EVIDENCE_WITHDRAWN
+    if all(now_known >= told for now_known, told in zip(recount.observed, episode.told.observed, strict=True)):
+        return Decision(episode, (), Reason.SAME_COUNTS)
+    enough = recount.level >= terms.floor
+    if standing is not None and (not enough or escalates(standing, recount.score, sum(recount.observed))):
+        moved = replace(episode, now=standing, before=episode.now)
+        held = hold(terms.mutes, episode.episode_id, standing, now)
+        muted = held.by is not None
+        return _told(moved, standing, now, AlertReason.EVIDENCE_WITHDRAWN, Reason.MOVED_ON, muted, held.broken)
+    if enough:
+        muted = hold(terms.mutes, episode.episode_id, recount, now).by is not None
+        return _told(episode, recount, now, AlertReason.EVIDENCE_WITHDRAWN, Reason.CORRECTED, muted)
+    gone = _move(episode, EpisodeState.RETRACTED, now)
+    # What was sent is taken back wherever it was sent, mute or not.
+    told = _told(gone, recount, now, AlertReason.EVIDENCE_WITHDRAWN, Reason.WITHDRAWN, muted=not episode.heard)
+    return told._replace(instructions=(*told.instructions, Drop(episode.track)))
 
 
-def _move(episode: Episode, state: EpisodeState) -> Episode:
+def part_split_off(episode: Episode, now: int, terms: Terms) -> Decision:
+    """A part of what was told of an episode opened as one of its own: tell where the rest is."""
+    muted = hold(terms.mutes, episode.episode_id, episode.now, now).by is not None
+    return _told(episode, episode.now, now, AlertReason.SPLIT, Reason.SPLIT, muted)
+
+
+def moved_away(episode: Episode, now: int, terms: Terms) -> Decision:
+    """It was told of where another open episode is told of, and is found elsewhere: tell where."""
+    muted = hold(terms.mutes, episode.episode_id, episode.now, now).by is not None
+    return _told(episode, episode.now, now, AlertReason.MOVED, Reason.MOVED, muted)
+
+
+def told_at_one_place(episodes: Iterable[Episode], now: int) -> list[Episode]:
+    """Of two open episodes that are found at this look and were told of at one place for a day, the one that moved.
+
+    The windows that are found never lie over one another, so telling where it is now, or then the other, ends it.
+    """
+    found = [episode for episode in episodes if episode.now.as_of == now]
+    stale = {}
+    for one, other in combinations(found, 2):
+        if overlap(one.told, other.told) and now - max(one.told.as_of, other.told.as_of) > LINGER_S:
+            first, last = sorted((one, other), key=lambda episode: (episode.told.as_of, episode.episode_id))
+            moved = last if overlap(first.now, last.told) and not overlap(last.now, first.told) else first
+            stale[moved.episode_id] = moved
+    return list(stale.values())
+
+
+def asked(episode: Episode, now: int) -> Decision:
+    """A person asked how it stands: no mute holds the answer."""
+    return _told(episode, episode.now, now, AlertReason.ASKED, Reason.ASKED, muted=False)
+
+
+def lying_over(episode: Episode, others: Iterable[Episode]) -> str:
+    """The oldest of other open episodes whose window, newer than this one's, lies over it; empty if none does."""
+    over = [
+        other
+        for other in others
+        if other.episode_id != episode.episode_id
+        and other.now.as_of > episode.now.as_of
+        and overlap(other.now, episode.now)
+    ]
+    return min(over, key=lambda other: (other.opened_at, other.episode_id)).episode_id if over else ""
+
+
+def split_of(found: Detection, episodes: Iterable[Episode]) -> Episode | None:
+    """The oldest open episode of whose told window, or window two looks ago, a new detection was a part."""
+    parents = [
+        episode
+        for episode in episodes
+        if overlap(found, episode.told) or (episode.before is not None and overlap(found, episode.before))
+    ]
+    return min(parents, key=lambda parent: (parent.opened_at, parent.episode_id)) if parents else None
+
+
+def _told(
+    episode: Episode,
+    window: Detection,
+    now: int,
+    reason: AlertReason,
+    why: Reason,
+    muted: bool,
+    broken: tuple[Mute, ...] = (),
+) -> Decision:
+    """The episode with one revision more, and the instruction to send it."""
+    revision = episode.revision + 1
+    passage = Passage(revision, moment(now), episode.state, reason, muted)
+    history = (*episode.history, passage)
+    if len(history) > REMEMBERED:
+        history = (*history[:FIRST], *history[FIRST + 1 :])
+    told = replace(
+        episode,
+        told=window,
+        revision=revision,
+        history=history,
+        hushed=muted,
+        heard=episode.heard or not muted,
+    )
+    learn = (Learn(window),) if reason in (AlertReason.OPENED, AlertReason.ESCALATED) else ()
+    lifted = tuple(Lift(mute.feedback_id) for mute in broken)
+    return Decision(told, (*lifted, *learn, Tell(reason, muted)), why)
+
+
+def _move(episode: Episode, state: EpisodeState, now: int) -> Episode:
     if state is episode.state:
         return episode
-    if (episode.state, state) not in TRANSITIONS:
+    if (episode.state, state) not in STEPS:
         raise ValueError(f"episode {episode.episode_id} cannot go from {episode.state} to {state}")
-    return replace(episode, state=state)
+    return replace(episode, state=state, state_since=now)

@@ -1,4 +1,4 @@
-"""The heart: one pure object per region. Records in; detections, episode changes and alerts out.
+"""The heart: one pure object per region. Records and feedback in; detections, episode changes and alerts out.
 
 The Faust agent, replays, benchmarks and tests all drive this object; there is no second path through the logic.
 """
@@ -8,32 +8,52 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
-from alerts.episodes import Decision, Episode, close, decide, evidence_changed, open_episode
+from alerts.comparisons import unlocated_share
+from alerts.episodes import (
+    Decision,
+    Drop,
+    Episode,
+    Learn,
+    Lift,
+    Tell,
+    Terms,
+    decide,
+    evidence_changed,
+    lying_over,
+    moved_away,
+    open_episode,
+    part_split_off,
+    split_of,
+    told_at_one_place,
+)
+from alerts.evidence import recount, touches
+from alerts.handling import Memory, Taken, active, forget, lift, remember, take_in, wait
+from alerts.known import Ahead
+from alerts.publication import Ledger, Publication
 from alerts.schedule import Input, ReplaySchedule
-from alerts.wording import evidence_of, headline, per_kind
-from processors.calibration import MOST_DAYS, Calibration
+from alerts.telling import Moment, Teller
+from processors.calibration import Calibration
 from processors.detector import Detector, Look
 from processors.feedhealth import Finding
-from processors.grid import Grid
 from processors.incidents import incidents
 from processors.layers import layer_messages, layers
-from processors.permutation import window_p_value
 from processors.public_holidays import PublicHolidays
 from processors.records import Outcome
-from processors.score import surprise
-from processors.tracking import Tracker
-from schemas.alert import HOURS_NAMES, Alert, AlertReason, DetectedWindow, EpisodeState, LookReport, Window
-from schemas.base import Contract, moment
-from schemas.detection import Detection, DetectionSettings, WeekPart
+from processors.tracking import Step, Tracker, overlap
+from schemas.alert import Alert, LookReport, UnitWeek
+from schemas.base import Contract, moment, seconds
+from schemas.detection import Detection, DetectionSettings
+from schemas.episodes import Mute
+from schemas.feedback import Feedback
 from schemas.feeds import FeedNotice, feed_sentence
 from schemas.layers import LayerSettings, MapLayers
-from schemas.located import Gate, Kind, LocatedArray, join, pick
+from schemas.located import LOCATED, Gate, Kind, LocatedArray, join
 from schemas.region import RegionFile
 
 #: Most looks of one `advance`: what they found is held in memory until it is sent.
@@ -54,6 +74,8 @@ class LookOutcome:
     """The windows of the report as the detector has them."""
     calibration: Calibration | None = None
     """By which they were judged."""
+    feedback: tuple[Taken, ...] = ()
+    """What became of what people said up to this look."""
 
 
 class _State(Contract):
@@ -63,9 +85,12 @@ class _State(Contract):
     tracker: Tracker
     last_look: int
     schedule: tuple[int, tuple[tuple[int, int, int], ...]] | None
+    memory: Memory = Memory()
+    unlocated: dict[str, float] = Field(default_factory=dict)
 
 
 _STATE = TypeAdapter(_State)
+_LEDGER = TypeAdapter(dict[str, dict[str, tuple[int, ...]]])
 
 
 class RegionMonitor:
@@ -81,20 +106,26 @@ class RegionMonitor:
         *,
         schedule: ReplaySchedule | None = None,
         simulated: bool = False,
+        console_url: str = "",
+        publication: Publication | None = None,
     ) -> None:
         self.region = region
         self.detector = Detector(settings, region.zone, PublicHolidays(region.holidays))
         self.episodes: dict[int, Episode] = {}
+        self.memory = Memory()
         self.last_look = 0
         self.calibration: Calibration | None = None
         self._settings = settings
-        self._grid = Grid(region)
+        self._teller = Teller(region, self.detector, simulated=simulated, console_url=console_url)
         self._tracker = Tracker()
         self._schedule = schedule
-        self._simulated = simulated
         self._look: Look | None = None
+        self._publication = publication or Publication()
+        self._ledger = Ledger()
         self._removed: list[LocatedArray] = []
-        self._places: dict[tuple[int, int], tuple[float, ...]] = {}
+        self._ahead: tuple[Ahead, int] | None = None
+        self._unlocated: dict[str, float] = {}
+        self._taken: list[Taken] = []
 
     # --- records in -------------------------------------------------------------------------------------------------
 
@@ -123,10 +154,13 @@ class RegionMonitor:
         steps = schedule.due(LOOKS_AT_ONCE)
         gates = self.detector.gated(steps.rows)["gate"]
         outcomes, looks = [], []
-        for step in self.detector.run(steps):
+        ahead = Ahead(self.detector, steps)
+        for number, step in enumerate(self.detector.run(steps)):
+            self._ahead = (ahead, number)
             self._note(step.removed)
             outcomes.append(step.outcome)
             looks.append(self._conclude(step.look))
+        self._ahead = None
         if not looks:
             return Counter(), []
         return _tally(steps.rows["kind"], gates, np.concatenate(outcomes)), looks
@@ -135,6 +169,33 @@ class RegionMonitor:
         """Remember what may be evidence of an episode and counts no more."""
         if len(removed) and self.episodes:
             self._removed.append(removed)
+
+    # --- people -----------------------------------------------------------------------------------------------------
+
+    def feedback(self, feedback: Feedback) -> None:
+        """Take what a person said; the same again changes nothing.
+
+        The first look at or after the moment at which it was said acts on it, and tells what became of it: so neither
+        the order in which feedback comes nor the moment at which it is read changes a result.
+        """
+        self.memory = wait(self.memory, feedback)
+
+    def mutes(self) -> tuple[Mute, ...]:
+        """Everything that is muted as of the last look, the one that ends first at the beginning."""
+        return active(self.memory, self.last_look)
+
+    def _hear(self, at: Moment) -> Iterator[Alert]:
+        """Act on what people said up to this look."""
+        by_id = {episode.episode_id: episode for episode in self.episodes.values()}
+        while self.memory.waiting and seconds(self.memory.waiting[0].at) <= at.as_of:
+            first, *rest = self.memory.waiting
+            memory = replace(self.memory, waiting=tuple(rest))
+            handled = take_in(memory, first, by_id.get(first.episode_id), at.as_of)
+            self.memory = handled.memory
+            self._taken.append(handled.taken)
+            if handled.decision is not None:
+                by_id[first.episode_id] = handled.decision.episode
+                yield from self._settle(handled.decision, replace(at, mutes=self.memory.mutes))
 
     # --- looks ------------------------------------------------------------------------------------------------------
 
@@ -146,70 +207,98 @@ class RegionMonitor:
         as_of = self.last_look = look.as_of
         self.calibration = look.calibration
         self._look = look
+        self._taken = []
+        if look.refitted:  # then the detector is not ahead
+            self._unlocated = unlocated_share(self.detector.store.kept(), as_of)
         if look.calibration is None:
             return LookOutcome(as_of, None, ())
-        alerts = tuple(self._decide(look.detections, look.calibration, as_of))
+        self.memory = forget(self.memory, as_of)
+        alerts = tuple(self._decide(look, look.calibration))
         report = self._report(look.detections, look.calibration, as_of) if look.detections else None
-        return LookOutcome(as_of, report, alerts, tuple(look.detections), look.calibration)
+        return LookOutcome(as_of, report, alerts, tuple(look.detections), look.calibration, tuple(self._taken))
 
-    def _decide(self, detections: list[Detection], calibration: Calibration, as_of: int) -> Iterator[Alert]:
-        yield from self._correct(calibration, as_of)
-        step = self._tracker.step(detections, as_of, calibration.threshold, calibration.floor)
+    def _decide(self, look: Look, calibration: Calibration) -> Iterator[Alert]:
+        at = Moment(look.as_of, calibration, self._known, look.heard, self.notices, self._unlocated, self.memory.mutes)
+        yield from self._hear(at)
+        yield from self._correct(look, at)
+        step = self._tracker.step(look.detections, look.as_of, calibration.threshold, calibration.floor)
+        yield from self._follow(step, at)
+
+    def _terms(self, calibration: Calibration) -> Terms:
+        return Terms(calibration.threshold, calibration.floor, self.memory.mutes)
+
+    def _follow(self, step: Step, at: Moment) -> Iterator[Alert]:
+        """New episodes, then all others in the order in which they opened, then what new ones split off from."""
+        others = list(self.episodes)
+        split: list[tuple[int, Detection]] = []
         for track in step.opened:
-            decision = open_episode(self._episode_id(track.window), track.id, track.window)
-            yield from self._settle(decision, calibration, as_of)
-        for track in step.continued:
-            if track.id in self.episodes:
-                episode = self.episodes[track.id]
-                yield from self._settle(decide(episode, track.window, calibration.threshold), calibration, as_of)
-        for track in step.ended:
-            if track.id in self.episodes:
-                yield from self._settle(close(self.episodes[track.id]), calibration, as_of)
+            parent = split_of(track.window, (self.episodes[number] for number in others))
+            if parent is not None:
+                split.append((parent.track, track.window))
+            name = self._episode_id(track.window)
+            decision = open_episode(
+                name, track.id, track.window, self._terms(at.calibration), parent.episode_id if parent else ""
+            )
+            yield from self._settle(decision, at)
+        found = {track.id: track.window for track in step.continued}
+        for number in others:
+            episode = self.episodes[number]
+            window = found.get(number)
+            under = "" if window is not None else lying_over(episode, self.episodes.values())
+            yield from self._settle(decide(episode, window, at.as_of, self._terms(at.calibration), under), at)
+        for number, part in split:
+            whole = self.episodes.get(number)
+            if whole is not None and overlap(part, whole.told) and not overlap(part, whole.now):
+                yield from self._settle(part_split_off(whole, at.as_of, self._terms(at.calibration)), at)
+        for stale in told_at_one_place(self.episodes.values(), at.as_of):
+            yield from self._settle(moved_away(stale, at.as_of, self._terms(at.calibration)), at)
 
-    def _settle(self, decision: Decision, calibration: Calibration, as_of: int) -> Iterator[Alert]:
-        episode, reason = decision
-        if episode.state in (EpisodeState.CLOSED, EpisodeState.RETRACTED):
+    def _settle(self, decision: Decision, at: Moment) -> Iterator[Alert]:
+        """Make a decision so: the episode, and what it asks for."""
+        episode = decision.episode
+        if episode.state.is_over:
             self.episodes.pop(episode.track, None)
+            self.memory = remember(self.memory, episode, at.as_of)
+            for number, other in self.episodes.items():
+                if other.episode_id == episode.merged_into:
+                    self.episodes[number] = replace(other, absorbed=(*other.absorbed, episode.episode_id))
         else:
             self.episodes[episode.track] = episode
-        if reason in _NEW_EVIDENCE:
-            self.detector.remember(episode.told)
-        if reason is not None:
-            yield self._alert(episode, reason, calibration, as_of)
+        for instruction in decision.instructions:
+            match instruction:
+                case Tell():
+                    yield self._teller.alert(episode, instruction, at, self._published(episode.told))
+                case Learn():
+                    self.detector.remember(instruction.window)
+                case Drop():
+                    self._tracker.tracks = [track for track in self._tracker.tracks if track.id != instruction.track]
+                case Lift():
+                    self.memory = lift(self.memory, instruction.feedback_id)
 
-    def _correct(self, calibration: Calibration, as_of: int) -> Iterator[Alert]:
+    def _published(self, told: Detection) -> tuple[UnitWeek, ...]:
+        """What those without the health permission may be told of the tiles and weeks of a window."""
+        merge_s = self._settings.merge_minutes * 60
+        return self._ledger.tell(told, self._known(), self._publication, self.detector.local, merge_s)
+
+    def _correct(self, look: Look, at: Moment) -> Iterator[Alert]:
         """Count what was told again where records of it are gone."""
         if not self._removed:
             return
         removed = join(self._removed)
         self._removed.clear()
         for episode in list(self.episodes.values()):
-            if _touches(removed, episode.told):
-                recount = self._recount(episode.told)
-                decision = evidence_changed(episode, recount, calibration.floor)
-                if decision[0].state is EpisodeState.RETRACTED:
-                    self._drop_track(episode.track)
-                yield from self._settle(decision, calibration, as_of)
+            if touches(removed, episode.told):
+                told = recount(self._known(), episode.told, self._settings.merge_minutes * 60, self.detector.local)
+                standing = next((window for window in look.detections if overlap(window, episode.now)), None)
+                terms = self._terms(at.calibration)
+                yield from self._settle(evidence_changed(episode, told, standing, at.as_of, terms), at)
 
-    def _drop_track(self, number: int) -> None:
-        self._tracker.tracks = [track for track in self._tracker.tracks if track.id != number]
-
-    def _recount(self, told: Detection) -> Detection:
-        """The window that was told, counted again from the records as now known, with the expectation as told."""
-        rows = self.detector.store.counted()
-        found = incidents(pick(rows, _within(rows, told)), self._settings.merge_minutes * 60)
-        held = _during(found.occurred, told)
-        if told.part is not WeekPart.ANY and found.occurred.size:
-            held &= self.detector.local.week_parts(found.occurred) == told.part
-        observed = np.bincount(found.kind[held], minlength=len(Kind))
-        # A kind without a baseline was not scored when it was told, and is not now.
-        scores = [
-            float(surprise(float(count), mean)) if mean > 0 else 0.0
-            for count, mean in zip(observed, told.expected, strict=True)
-        ]
-        return told._replace(
-            observed=tuple(int(count) for count in observed), kind_scores=tuple(scores), score=sum(scores)
-        )
+    def _known(self) -> LocatedArray:
+        """The rows that count as known at the present look."""
+        if self._ahead is None:
+            return self.detector.store.counted()
+        ahead, number = self._ahead
+        return ahead.counted(number)
 
     def layers(self, settings: LayerSettings) -> Iterator[MapLayers]:
         """The map layers of whole days up to the last look, in messages small enough to send."""
@@ -217,7 +306,7 @@ class RegionMonitor:
         today = local.midnight(local.day(self.last_look))
         found = incidents(self.detector.store.counted(), self._settings.merge_minutes * 60)
         if found.occurred.size:
-            yield from layer_messages(self.region.id, self._grid, layers(found, today, settings))
+            yield from layer_messages(self.region.id, self._teller.grid, layers(found, today, settings))
 
     # --- what is said -----------------------------------------------------------------------------------------------
 
@@ -225,67 +314,6 @@ class RegionMonitor:
         opened = moment(window.as_of).strftime("%Y%m%dT%H%M%SZ")
         place = f"{self.region.id}/{window.ix}/{window.iy}/{window.radius_cells}/{window.span_s}/{window.as_of}"
         return f"{self.region.id}-{opened}-{hashlib.blake2b(place.encode(), digest_size=4).hexdigest()}"
-
-    def _window(self, detection: Detection) -> Window:
-        place = self._places.get((detection.ix, detection.iy))
-        if place is None:
-            place = (
-                *self._grid.centre(detection.ix, detection.iy),
-                *(round(degrees, 6) for degrees in self._grid.centre_degrees(detection.ix, detection.iy)),
-            )
-            self._places[detection.ix, detection.iy] = place
-        easting, northing, longitude, latitude = place
-        return Window(
-            longitude=longitude,
-            latitude=latitude,
-            easting=easting,
-            northing=northing,
-            radius_m=self._grid.radius_m(detection.radius_cells),
-            start=moment(detection.as_of - detection.span_s),
-            end=moment(detection.as_of),
-            hours=HOURS_NAMES[detection.part],
-        )
-
-    def _alert(self, episode: Episode, reason: AlertReason, calibration: Calibration, as_of: int) -> Alert:
-        told, window = episode.told, self._window(episode.told)
-        recurrence = calibration.recurrence_days(told.level)
-        return Alert(
-            episode_id=episode.episode_id,
-            revision=episode.revision,
-            state=episode.state,
-            reason=reason,
-            region=self.region.id,
-            region_name=self.region.name,
-            opened_at=moment(episode.opened_at),
-            as_of=moment(as_of),
-            window=window,
-            observed=_counts(told),
-            expected=_expectations(told),
-            score=round(told.score, 4),
-            recurrence_interval_days=round(recurrence, 1),
-            permutation_p_value=self._second_opinion(told) if reason in _NEW_EVIDENCE else None,
-            evidence=evidence_of(told),
-            effect=_effects(told),
-            headline=headline(
-                reason,
-                episode.state,
-                told,
-                window,
-                recurrence,
-                cap=MOST_DAYS,
-                simulated=self._simulated,
-            ),
-            not_known=self.notices(),
-            simulated=self._simulated,
-        )
-
-    def _second_opinion(self, told: Detection) -> float | None:
-        baseline = self.detector.baseline
-        if baseline is None:
-            return None
-        usual = baseline.usual_in(told.ix, told.iy, told.radius_cells)
-        p = window_p_value(told.observed, told.around, usual, baseline.incidents.tolist())
-        return float(f"{p:.3g}")
 
     def notices(self) -> tuple[FeedNotice, ...]:
         """What was wrong with feeds as of the last look."""
@@ -305,16 +333,7 @@ class RegionMonitor:
         return LookReport(
             as_of=moment(as_of),
             threshold=round(calibration.threshold, 4),
-            detections=tuple(
-                DetectedWindow(
-                    window=self._window(detection),
-                    observed=_counts(detection),
-                    expected=_expectations(detection),
-                    score=round(detection.score, 4),
-                    recurrence_interval_days=round(calibration.recurrence_days(detection.level), 1),
-                )
-                for detection in detections
-            ),
+            detections=tuple(self._teller.detected(detection, calibration) for detection in detections),
         )
 
     # --- state ------------------------------------------------------------------------------------------------------
@@ -328,15 +347,21 @@ class RegionMonitor:
             tracker=self._tracker,
             last_look=self.last_look,
             schedule=(schedule[0], tuple(schedule[1])) if schedule else None,
+            memory=self.memory,
+            unlocated=self._unlocated,
         )
         parts["episodes"] = _STATE.dump_json(state)
+        # A backlog is applied before it is looked at: what it took back must not be forgotten in between.
+        parts["removed"] = join(self._removed).tobytes()
+        if self._ledger.is_changed:
+            parts["published"] = _LEDGER.dump_json(self._ledger.state())
         if schedule:
             parts["held"] = schedule[2]
         return parts
 
     def restore(self, parts: Mapping[str, bytes]) -> None:
         """Go on from all parts ever snapshot; then everything continues as if it had never stopped."""
-        own = {"episodes", "held"}
+        own = {"episodes", "removed", "held", "published"}
         self.detector.restore({name: part for name, part in parts.items() if name not in own})
         if "episodes" not in parts:
             return
@@ -344,29 +369,16 @@ class RegionMonitor:
         self.episodes = {episode.track: episode for episode in state.episodes}
         self._tracker = state.tracker
         self.last_look = state.last_look
+        self.memory, self._unlocated = state.memory, state.unlocated
         self.calibration = self.detector.calibration
+        if parts.get("published"):
+            self._ledger.restore(_LEDGER.validate_json(parts["published"]))
+        self._removed = [join([np.frombuffer(parts["removed"], LOCATED)])] if parts.get("removed") else []
         if self._schedule and state.schedule:
             last_look_us, watermarks = state.schedule
             self._schedule.restore(last_look_us, list(watermarks), parts.get("held", b""))
 
 
-def _counts(detection: Detection) -> dict[str, int]:
-    return {name: int(count) for name, count in per_kind(detection.observed).items()}
-
-
-def _effects(detection: Detection) -> dict[str, float]:
-    pairs = zip(detection.observed, detection.expected, strict=True)
-    ratios = tuple(count / mean if mean > 0 else 0.0 for count, mean in pairs)
-    return {name: float(f"{ratio:.3g}") for name, ratio in per_kind(ratios).items()}
-
-
-def _expectations(detection: Detection) -> dict[str, float]:
-    # Four digits that mean something, also of an expectation that is far below one.
-    return {name: float(f"{value:.4g}") for name, value in per_kind(detection.expected).items()}
-
-
-#: Alerts that tell a window for the first time.
-_NEW_EVIDENCE = (AlertReason.OPENED, AlertReason.ESCALATED)
 _OUTCOME_NAMES = ("located", "gated", "duplicate")
 #: Column of _OUTCOME_NAMES for each outcome of a row that is not gated.
 _COLUMN = np.zeros(len(Outcome), dtype=np.int64)
@@ -382,16 +394,3 @@ def _tally(kinds: NDArray[np.uint8], gates: NDArray[np.uint8], outcomes: NDArray
     return Counter(
         {(Kind(place // width), _OUTCOME_NAMES[place % width]): count for place, count in enumerate(counts) if count}
     )
-
-
-def _within(rows: LocatedArray, window: Detection) -> NDArray[np.bool_]:
-    near: NDArray[np.bool_] = (rows["ix"] - window.ix) ** 2 + (rows["iy"] - window.iy) ** 2 <= window.radius_cells**2
-    return near
-
-
-def _during(occurred: NDArray[np.int64], window: Detection) -> NDArray[np.bool_]:
-    return (occurred > window.as_of - window.span_s) & (occurred <= window.as_of)
-
-
-def _touches(removed: LocatedArray, told: Detection) -> bool:
-    return bool((_within(removed, told) & _during(removed["occurred"], told)).any())

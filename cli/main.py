@@ -10,7 +10,19 @@ import click
 from schemas.base import ToldError
 
 #: Commands by name; each is the function of its name in the module of its name.
-COMMANDS = ("backtest", "calibrate", "baseline", "demo", "region", "replay", "scan", "simulate", "worker", "contracts")
+COMMANDS = (
+    "alerts",
+    "backtest",
+    "calibrate",
+    "baseline",
+    "demo",
+    "region",
+    "replay",
+    "scan",
+    "simulate",
+    "worker",
+    "contracts",
+)
 
 
 class OnDemand(click.Group):

@@ -169,6 +169,15 @@ def apply_rows(
     return n_before, n_after, n_weeks
 
 
+@njit(cache=True, nogil=True)
+def _places_of(keys: Keys, table: Small, records: Keys) -> Small:
+    """Where the rows of these records are; EMPTY for those that there are not."""
+    places = np.empty(records.size, np.int32)
+    for i in range(records.size):
+        places[i] = table[slot_of(keys, table, records[i])]
+    return places
+
+
 class RecordStore:
     """The latest applied revision of each record; any order of the same revisions ends in the same state."""
 
@@ -214,6 +223,12 @@ class RecordStore:
         held = pick(rows, rows["status"] != FREE)
         by_record: LocatedArray = pick(held, np.argsort(held["record"], kind="stable"))
         return by_record
+
+    def of(self, records: Keys) -> LocatedArray:
+        """A copy of the rows of these records, withdrawn and gated ones too; those that there are."""
+        places = _places_of(self._held.keys, self._held.table, records)
+        found: LocatedArray = pick(self._used(), places[places != EMPTY])
+        return found
 
     def dirty_weeks(self) -> dict[str, bytes]:
         """Packed rows of each ISO week that changed since the last call; empty bytes for a week without rows."""

@@ -3,44 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import ConfigDict, Field
 
 from schemas.base import Contract, UtcTime
+from schemas.episodes import AlertReason as AlertReason
+from schemas.episodes import EpisodeState as EpisodeState
+from schemas.episodes import Handling, Passage
 from schemas.feeds import FeedNotice
-
-
-class EpisodeState(StrEnum):
-    """Where an episode stands in its life."""
-
-    EMERGING = "emerging"
-    """It was opened, and has not changed much since."""
-    GROWING = "growing"
-    """Its score is clearly above that of the last alert."""
-    STEADY = "steady"
-    """It is still above threshold, and has not grown for a day."""
-    RECEDING = "receding"
-    """Its score has fallen below the threshold, but not below the closing level."""
-    CLOSED = "closed"
-    """It was below the closing level for a day."""
-    RETRACTED = "retracted"
-    """The records that opened it were withdrawn or amended away."""
-
-
-class AlertReason(StrEnum):
-    """Why this revision was sent; nothing else is ever sent."""
-
-    OPENED = "opened"
-    """A window reached the threshold where no episode was open."""
-    ESCALATED = "escalated"
-    """The score is 1.5 times that of the last alert, with at least two incidents more."""
-    EVIDENCE_WITHDRAWN = "evidence_withdrawn"
-    """Records of what was told were withdrawn or amended; with state `retracted` where too little is left."""
-    CLOSED = "closed"
-    """It was below the closing level for a day."""
-
 
 HoursName = Literal["any", "mornings", "afternoons", "nights", "weekend_days", "weekend_nights"]
 HOURS_NAMES: Final[tuple[HoursName, ...]] = (
@@ -100,6 +71,77 @@ class LookReport:
     detections: tuple[DetectedWindow, ...]
 
 
+Position = tuple[float, float]
+"""Longitude and latitude, degrees."""
+Polygons = tuple[tuple[tuple[Position, ...], ...], ...]
+"""Coordinates of a GeoJSON MultiPolygon (RFC 7946): polygons of rings of positions; the first ring is the outside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spell:
+    """Incidents at the place of a window in another time."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
+    start: UtcTime
+    end: UtcTime
+    observed: dict[str, int]
+    """By kind, in the hours of the week that the window is confined to."""
+    per_window: dict[str, float]
+    """The same for as long a time as the window has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What was at this place before; all as known at the moment of the alert."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
+    last_8_weeks: Spell | None
+    """The eight weeks before the window began; None where the records do not reach back so far."""
+    last_year: Spell | None
+    """Four weeks, or as long as the window where that is longer, that ended 52 weeks before it did."""
+    weeks: tuple[Spell, ...]
+    """Each of the twelve weeks up to the end of the window, oldest first, as far as records reach back: for a chart."""
+    usual_week: dict[str, float]
+    """What is usual in a week at present, by kind."""
+
+
+ParagraphName = Literal[
+    "where", "when", "how_many", "how_unusual", "compared", "not_known", "history", "review", "marking", "links"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """A part of the text of an alert."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
+    name: ParagraphName
+    heading: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Where more is to be seen."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
+    title: str
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnitWeek:
+    """A unit of publication in one ISO week: what may be told of it to those without the health permission."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
+    unit: str
+    """`level/column/row` of a square tile of cells."""
+    week: str
+    """Such as 2026-W09, Monday to Sunday by the region's clock."""
+    observed: dict[str, int]
+    """Incidents by kind, as known when this unit and week was first told of; never changed after that."""
+
+
 class LookReports(Contract):
     """What each look that found something found, oldest first (topic hotspot.detections)."""
 
@@ -138,6 +180,51 @@ class Alert(Contract):
     simulated: bool = False
     """The records behind it are simulated: an exercise, never a real alert."""
     marking: str = "OFFICIAL-SENSITIVE"
+    handling: str = ""
+    """Who may read it, and what they may do with it."""
+    paragraphs: tuple[Paragraph, ...] = ()
+    """The text below the headline, in the order in which it is read."""
+    place: str = ""
+    """Where, by the name of the nearest place."""
+    grid_reference: str = ""
+    """Of the centre on the British National Grid, to 100 m; empty elsewhere."""
+    polygons: Polygons = ()
+    """Outline of the cells of the window."""
+    by_hour: dict[str, tuple[int, ...]] = Field(default_factory=dict)
+    """Incidents of the window by hour of the day on the region's clock, 24 numbers for each kind."""
+    kind_scores: dict[str, float] = Field(default_factory=dict)
+    """What each kind adds to the score."""
+    alone_days: dict[str, float] = Field(default_factory=dict)
+    """The recurrence interval that each kind alone would have, days."""
+    compared: Compared | None = None
+    late_share: dict[str, float] = Field(default_factory=dict)
+    """Of each kind, the part of such a window's incidents that is usually not known yet."""
+    unlocated_share: dict[str, float] = Field(default_factory=dict)
+    """Of each kind, the part of the region's newer records that has no place, or no time, good enough to be scanned."""
+    state_since: UtcTime | None = None
+    history: tuple[Passage, ...] = ()
+    """Every revision up to this one, oldest first; of very long stories the first and the newest."""
+    split_from: str = ""
+    """The episode of which this one was a part when it opened."""
+    merged_into: str = ""
+    """The episode whose window lies over this one's, where this one ended because of it."""
+    absorbed: tuple[str, ...] = ()
+    """Episodes that went on in this one."""
+    people: Handling = Handling()
+    """What people did about it."""
+    muted: bool = False
+    """A mute holds this revision: it is kept and listed, and nobody is to be disturbed by it."""
+    muted_until: UtcTime | None = None
+    """Of the mute that holds this place, whether or not it holds this revision."""
+    review_at: UtcTime | None = None
+    """When a person should look at it again at the latest; None when it is over."""
+    expires_at: UtcTime | None = None
+    """What it says is not to be relied on after that."""
+    links: tuple[Link, ...] = ()
+    attribution: str = ""
+    """Owed to those whose data name the place."""
+    published: tuple[UnitWeek, ...] = ()
+    """What `alerts.disclosure` makes the figures of readers without the health permission from."""
 
 
 class AlertEvent(Contract):

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from schemas.alert import AlertEvent, LookReports
 from schemas.deadletter import DeadLetter
 from schemas.events import ED_EVENT, POLICE_EVENT, FeedHeartbeat
+from schemas.feedback import FeedbackEvent
 from schemas.layers import MapLayers
 from schemas.located import LOCATED
 from schemas.region import RegionFile
@@ -23,6 +24,7 @@ _MESSAGES: dict[str, tuple[str, TypeAdapter[Any]]] = {
     "detection": ("hotspot.detections", TypeAdapter(LookReports)),
     "layers": ("hotspot.detections", TypeAdapter(MapLayers)),
     "alert": ("hotspot.alerts", TypeAdapter(AlertEvent)),
+    "feedback": ("hotspot.feedback", TypeAdapter(FeedbackEvent)),
     "dead-letter": ("headers on hotspot.deadletter", TypeAdapter(DeadLetter)),
     "region": ("region files", TypeAdapter(RegionFile)),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
@@ -62,6 +63,14 @@ class Institution(Contract):
     radius_m: float = Field(default=100.0, gt=0, le=2000)
 
 
+class Place(Contract):
+    """A place that people know by name: a town, an estate, a part of a city."""
+
+    name: str = Field(min_length=1, max_length=80)
+    longitude: float = Field(ge=-180, le=180)
+    latitude: float = Field(ge=-90, le=90)
+
+
 class RegionFile(Contract):
     """The area of one partnership: the unit of baseline, alarm budget, episodes and parallelism."""
 
@@ -75,6 +84,20 @@ class RegionFile(Contract):
     bounds: Bounds
     sources: tuple[Source, ...] = Field(min_length=1)
     institutions: tuple[Institution, ...] = ()
+    gazetteer: str = ""
+    """CSV file beside the region file with `name`, `longitude`, `latitude`: the names by which alerts tell places."""
+    places: tuple[Place, ...] = ()
+    """More such names; those of the gazetteer are added when the file is read."""
+    addresses: Literal["", "postcodes"] = ""
+    """Where it is known how many addresses a cell has, so that no published polygon has fewer than eight: `postcodes`
+    counts each current British postcode as one. Empty: not known, and others than health and police get no polygon."""
+    marking: str = Field(default="OFFICIAL-SENSITIVE", min_length=1, max_length=80)
+    """The protective marking of alerts."""
+    handling: str = (
+        "For the tasking meeting of the partnership and the analysts who prepare it. It is about places, not about "
+        "people. Do not publish it or pass it on."
+    )
+    """Said of every alert, below its marking."""
     attribution: str = ""
     columns: Columns | None = None
     """Of the partnership's own files of records, for commands that read files; None where they are as the monitor's.
@@ -142,8 +165,29 @@ def load_region(path: Path) -> RegionFile:
     except (OSError, UnicodeDecodeError) as error:
         raise RegionFileError(f"The region file {path} cannot be read: {error}.") from None
     try:
-        return RegionFile.model_validate(tomllib.loads(text))
+        region = RegionFile.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise RegionFileError(f"The region file {path} is not TOML: {error}.") from None
     except ValidationError as error:
         raise RegionFileError(f"The region file {path} is not a region: {first_sentence(error)}.") from None
+    if not region.gazetteer:
+        return region
+    named = read_gazetteer(path.parent / region.gazetteer)
+    return region.model_copy(update={"places": (*region.places, *named)})
+
+
+def read_gazetteer(path: Path) -> tuple[Place, ...]:
+    """The places of a gazetteer, in its order. Raises RegionFileError."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise RegionFileError(f"The gazetteer {path} cannot be read: {error}.") from None
+    wanted = ("name", "longitude", "latitude")
+    try:
+        return tuple(Place.model_validate({name: row.get(name) for name in wanted}) for row in rows)
+    except ValidationError as error:
+        raise RegionFileError(
+            f"The gazetteer {path} has a row that is not a place: {first_sentence(error)}. Its columns are name, "
+            "longitude and latitude."
+        ) from None

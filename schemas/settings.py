@@ -67,6 +67,8 @@ class Settings(BaseSettings):
     """Records to one partition are sent together up to this size, bytes."""
     simulated: bool = False
     """The records are simulated: every alert says so."""
+    console_url: str = Field(default="", pattern=r"^(https?://[^\s?#]+)?$")
+    """Where people see episodes, such as `https://hotspot.example.org`: alerts link there. Empty for no links."""
     detection: DetectionSettings = DetectionSettings()
     """How regions are scanned; nested names are joined by two underscores (HOTSPOT_DETECTION__BUDGET_PER_28D)."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from alerts.monitor import Tally
 from schemas.located import KIND_NAMES, Kind
-from streams.metrics import Metrics
+from streams.metrics import FEEDBACK_LABEL, Metrics
 
 
 @dataclass(slots=True)
@@ -26,6 +26,10 @@ class Accounting:
         """Count one refused message."""
         self.metrics.rejected.labels(KIND_NAMES[kind], reason).inc()
         self._count(kind, "rejected", 1)
+
+    def refuse_feedback(self, reason: str) -> None:
+        """Count one refused message of the feedback topic: it is no record."""
+        self.metrics.rejected.labels(FEEDBACK_LABEL, reason).inc()
 
     def _count(self, kind: Kind, outcome: str, count: int) -> None:
         if count:

@@ -175,7 +175,8 @@ class Worker:
             stream_buffer_maxsize=2,  # each item is a whole fetch
         )
         app.transport = FetchTransport([URL(f"kafka://{host}") for host in settings.bootstrap.split(",")], app)
-        app.fetch_topics = frozenset({self.topics.ed, self.topics.police, self.topics.located, self.topics.alerts})
+        topics = self.topics
+        app.fetch_topics = frozenset({topics.ed, topics.police, topics.feedback, topics.located, topics.alerts})
         app.fetch_wait_ms = settings.fetch_wait_ms
         app.on_partitions_revoked.connect(self._on_revoked, weak=False)
         app.on_rebalance_complete.connect(self._on_recovered, weak=False)
@@ -207,6 +208,7 @@ class Worker:
         )
         agent("hotspot.ingest.ed", self.topics.ed, lambda fetch: self.ingest.handle(Kind.ED, fetch))
         agent("hotspot.ingest.police", self.topics.police, lambda fetch: self.ingest.handle(Kind.POLICE, fetch))
+        agent("hotspot.ingest.feedback", self.topics.feedback, self.ingest.take_feedback)
         agent("hotspot.monitor", self.topics.located, lambda fetch: self.monitoring.handle(fetch, self.state))
         agent("hotspot.deliver", self.topics.alerts, self.deliver.handle)
         return table
@@ -220,7 +222,13 @@ class Worker:
             kinds = {source.kind_code for source in desk.region.sources}
             inputs = frozenset(entry for entry in self._inputs if entry[0] in kinds)
             schedule = ReplaySchedule(inputs, self.settings.look_minutes * 60)
-        return RegionMonitor(desk.region, self.settings.detection, schedule=schedule, simulated=self.settings.simulated)
+        return RegionMonitor(
+            desk.region,
+            self.settings.detection,
+            schedule=schedule,
+            simulated=self.settings.simulated,
+            console_url=self.settings.console_url,
+        )
 
     async def _send(
         self, topic: str, key: bytes | None, value: bytes, headers: Sequence[tuple[str, bytes]] = ()

@@ -82,11 +82,12 @@ def _validate(kind: Kind, text: bytes, where: str, raw: bytes) -> Parsed:
     try:
         event: SourceEvent = _ADAPTERS[kind].validate_json(text)
     except ValidationError as error:
-        return _rejected(error, raw, where)
+        return rejected(error, raw, where)
     return Accepted(event, raw)
 
 
-def _rejected(error: ValidationError, raw: bytes, where: str) -> Rejected:
+def rejected(error: ValidationError, raw: bytes, where: str = "") -> Rejected:
+    """Why a message is refused that does not keep its contract."""
     findings = [(_reason(finding), finding) for finding in error.errors(include_url=False, include_input=False)]
     # Personal data first: whoever repairs the message must hear of it before anything else.
     findings.sort(key=lambda pair: not pair[0].value.startswith("personal_"))

@@ -8,11 +8,14 @@ from importlib.metadata import version
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from schemas.alert import AlertReason
+from schemas.feedback import FeedbackResult
 from schemas.feeds import FeedProblem
 from schemas.located import KIND_NAMES
 from schemas.reasons import RejectReason
 
 STAGES = ("ingest", "monitor", "deliver")
+#: Stands where refused records have their kind.
+FEEDBACK_LABEL = "feedback"
 OUTCOMES = ("located", "gated", "rejected", "duplicate")
 _SHORT = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _LONG = (60, 600, 3600, 6 * 3600, 86_400, 3 * 86_400, 7 * 86_400, 28 * 86_400)
@@ -39,6 +42,8 @@ class Metrics:
         )
         self.episodes_open = Gauge("hotspot_episodes_open", "Episodes now open", ["region"], registry=new)
         self.alerts = Counter("hotspot_alerts", "Alert revisions by reason", ["region", "reason"], registry=new)
+        self.feedback = Counter("hotspot_feedback", "Feedback by result", ["region", "result"], registry=new)
+        self.mutes_active = Gauge("hotspot_mutes_active", "Mutes that hold now", ["region"], registry=new)
         self.alert_latency = Histogram(
             "hotspot_alert_latency_seconds",
             "From record published to alert written",
@@ -94,11 +99,15 @@ class Metrics:
         for kind in KIND_NAMES:
             for outcome in OUTCOMES:
                 self.records.labels(kind, outcome)
+        for label in (*KIND_NAMES, FEEDBACK_LABEL):
             for reason in RejectReason:
-                self.rejected.labels(kind, reason.value)
+                self.rejected.labels(label, reason.value)
         for region in regions:
             self.looks.labels(region)
             self.episodes_open.labels(region)
+            self.mutes_active.labels(region)
+            for result in FeedbackResult:
+                self.feedback.labels(region, result.value)
             for alert_reason in AlertReason:
                 self.alerts.labels(region, alert_reason.value)
         for source in sources:

@@ -20,15 +20,18 @@ from processors.warm import warm_up
 from schemas.alert import AlertEvent, LookReports, alert_event
 from schemas.base import Clock
 from schemas.deadletter import DeadLetter
+from schemas.feedback import Feedback
 from schemas.feeds import FeedProblem
 from schemas.layers import LayerSettings
 from schemas.located import LOCATED, Kind
 from schemas.settings import Settings
 from streams.accounting import Accounting
+from streams.codec import Rejected
 from streams.episodes_store import EpisodeStore
+from streams.feedback import parse_feedback
 from streams.fetch import Fetch
-from streams.ingest import Intake, RawMessage, Refusal, Registry, take_in
-from streams.located import LocatedBatch
+from streams.ingest import Intake, RawMessage, Registry, take_in
+from streams.located import LocatedBatch, said
 from streams.state import RegionState
 from streams.topics import Topics
 
@@ -73,7 +76,10 @@ class Ingest:
             max_bytes=self._settings.max_message_bytes,
             tolerance_s=self._settings.future_tolerance_s,
         )
-        pending = [await self._bury(kind, fetch, refusal) for refusal in intake.refusals]
+        pending = []
+        for refusal in intake.refusals:
+            pending.append(await self._bury(fetch, fetch.records[refusal.position], refusal.rejected))
+            self._accounting.reject(kind, refusal.rejected.reason.value)
         published_ms = max(record.timestamp for record in fetch.records)
         for region in sorted(intake.heard):
             batch = LocatedBatch(
@@ -87,8 +93,21 @@ class Ingest:
         await asyncio.gather(*pending)
         self._observe(intake)
 
-    async def _bury(self, kind: Kind, fetch: Fetch, refusal: Refusal) -> Awaitable[Any]:
-        record, rejected = fetch.records[refusal.position], refusal.rejected
+    async def take_feedback(self, fetch: Fetch) -> None:
+        """One fetch of the feedback topic: each goes into the order of its region, or is a dead letter."""
+        pending = []
+        for record in fetch.records:
+            found = parse_feedback(record.value, self._registry.desks, self._settings.max_message_bytes)
+            if isinstance(found, Rejected):
+                pending.append(await self._bury(fetch, record, found))
+                self._accounting.refuse_feedback(found.reason.value)
+                continue
+            now_us = int(self._clock().timestamp() * 1_000_000)
+            batch = said(found.data.model_dump_json().encode(), now_us)
+            pending.append(await self._send(self._topics.located, found.data.region.encode(), batch.to_bytes()))
+        await asyncio.gather(*pending)
+
+    async def _bury(self, fetch: Fetch, record: Any, rejected: Rejected) -> Awaitable[Any]:
         letter = DeadLetter(
             reason=rejected.reason,
             detail=rejected.detail[:300],
@@ -97,7 +116,6 @@ class Ingest:
             origin_offset=record.offset,
             rejected_at=self._clock(),
         )
-        self._accounting.reject(kind, rejected.reason.value)
         headers = [*record.headers, *letter.headers()]
         return await self._send(self._topics.deadletter, record.key, rejected.raw, headers)
 
@@ -217,6 +235,9 @@ class Monitoring:
         self, monitor: RegionMonitor, batches: list[LocatedBatch]
     ) -> tuple[Tally, list[LookOutcome], dict[str, bytes]]:
         newest_s = max((batch.received_us for batch in batches), default=0) // 1_000_000
+        for batch in batches:
+            if batch.said:
+                monitor.feedback(Feedback.model_validate_json(batch.said))
         inputs = [(batch.rows, batch.input, batch.watermark_us) for batch in batches if not batch.is_tick]
         if not self._replay and self._is_backlog(batches):
             tally: Tally = Tally()
@@ -265,6 +286,11 @@ class Monitoring:
         metrics = self._metrics
         metrics.looks.labels(region).inc(len(looks))
         metrics.episodes_open.labels(region).set(len(monitor.episodes))
+        metrics.mutes_active.labels(region).set(len(monitor.mutes()))
+        for look in looks:
+            for taken in look.feedback:
+                metrics.feedback.labels(region, taken.result.value).inc()
+                log.info("feedback on episode %s: %s", taken.episode_id, taken.result.value)
         if monitor.calibration is not None:
             metrics.calibrated.labels(region).set(monitor.calibration.made_at)
         if monitor.detector.baseline is not None:

@@ -52,6 +52,11 @@ class Topics:
         return f"{self.prefix}.alerts"
 
     @property
+    def feedback(self) -> str:
+        """What people say about episodes, key region."""
+        return f"{self.prefix}.feedback"
+
+    @property
     def deadletter(self) -> str:
         """Refused messages, whole, key as it was."""
         return f"{self.prefix}.deadletter"
@@ -88,6 +93,7 @@ def topic_table(topics: Topics, settings: Settings) -> list[NewTopic]:
         topic(topics.located, settings.located_partitions, 35),
         topic(topics.detections, settings.located_partitions, 7),
         topic(topics.alerts, 1, 400),
+        topic(topics.feedback, 1, 400),
         topic(topics.deadletter, 1, 90),
         topic(topics.changelog, settings.located_partitions, 0, **{"cleanup.policy": "compact"}),
     ]

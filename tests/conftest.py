@@ -6,12 +6,32 @@ from collections.abc import Iterator
 
 import pytest
 
+from alerts.monitor import LookOutcome, RegionMonitor
+from processors.detector import Look
 from streams.embedded import EmbeddedServers
+from tests.invariants import Watcher
 from tests.running import Installation
 from tests.servers.kafka import KafkaServer
 from tests.servers.redis_server import RedisServer
 
 pytest_plugins = ["tests.servers.fixtures"]
+
+
+@pytest.fixture(autouse=True)
+def watcher(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watcher]:
+    """Follows every region monitor of a test; when the test ends, nothing that must always hold may have failed."""
+    watching = Watcher()
+    conclude = RegionMonitor._conclude
+
+    def concluded(monitor: RegionMonitor, look: Look) -> LookOutcome:
+        watching.about_to_look(monitor)
+        outcome = conclude(monitor, look)
+        watching.take(monitor, outcome)
+        return outcome
+
+    monkeypatch.setattr(RegionMonitor, "_conclude", concluded)
+    yield watching
+    assert watching.faults == []
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -76,35 +75,12 @@ def quiet_parts() -> dict[str, bytes]:
     return monitor.snapshot()
 
 
-class Listening(RegionMonitor):
-    """Remembers what was told."""
-
-    told: list[Alert]
-
-    def look(self, as_of: int) -> LookOutcome:
-        outcome = super().look(as_of)
-        self.told.extend(outcome.alerts)
-        return outcome
-
-
 @pytest.fixture
-def monitor(quiet_parts: dict[str, bytes]) -> Iterator[RegionMonitor]:
-    """A calibrated region; afterwards each episode's alerts must tell one story."""
-    listening = Listening(hampshire(), SETTINGS)
-    listening.told = []
-    listening.restore(quiet_parts)
-    yield listening
-    stories: dict[str, list[Alert]] = {}
-    for alert in listening.told:
-        stories.setdefault(alert.episode_id, []).append(alert)
-    ends = (EpisodeState.CLOSED, EpisodeState.RETRACTED)
-    for story in stories.values():
-        assert [alert.revision for alert in story] == list(range(1, len(story) + 1))
-        assert [alert.reason is AlertReason.OPENED for alert in story] == [True] + [False] * (len(story) - 1)
-        assert all(alert.state not in ends for alert in story[:-1])
-        assert all(alert.opened_at == story[0].as_of <= alert.as_of for alert in story)
-    still_open = {story[-1].episode_id for story in stories.values() if story[-1].state not in ends}
-    assert {episode.episode_id for episode in listening.episodes.values()} == still_open
+def monitor(quiet_parts: dict[str, bytes]) -> RegionMonitor:
+    """A calibrated region. What must always hold of its alerts is checked after the test (tests/conftest.py)."""
+    restored = RegionMonitor(hampshire(), SETTINGS)
+    restored.restore(quiet_parts)
+    return restored
 
 
 def only(outcome: LookOutcome) -> Alert:
@@ -145,7 +121,7 @@ def test_withdrawing_all_its_records_retracts_an_episode(monitor: RegionMonitor)
     alert = only(monitor.look(NOW + HOUR_S))
     assert (alert.reason, alert.state) == (AlertReason.EVIDENCE_WITHDRAWN, EpisodeState.RETRACTED)
     assert (alert.episode_id, alert.revision) == (opened.episode_id, 2)
-    assert alert.headline.startswith("Retracted")
+    assert alert.headline.startswith("Taken back")
     assert sum(alert.observed.values()) <= 1
     assert monitor.episodes == {}
     assert monitor.look(NOW + 2 * HOUR_S).alerts == ()

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from alerts.wording import span_words
+from alerts.phrases import span_words
 from evaluation.matching import GRACE_S, HELD
 from evaluation.report import answer, charts, fit, found, maps, words
 from evaluation.report.errors import ReportError
