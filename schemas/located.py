@@ -46,6 +46,8 @@ class Gate(IntEnum):
     """Its time is one that its feed writes where it knows none."""
 
 
+#: Revision of a row that is no record but a heartbeat: its record time is all that it says. It is never kept.
+HEARTBEAT = 0
 #: One row a revision. Times are whole seconds since 1970 UTC, but `recorded_us`, which orders revisions.
 LOCATED = np.dtype(
     [
@@ -56,7 +58,7 @@ LOCATED = np.dtype(
         ("gate", "u1"),
         ("weight", "u1"),  # victims, for display; incidents are what is counted
         ("source", "<u2"),  # place of the source in its region's file
-        ("reserved", "<u2"),
+        ("reserved", "<u2"),  # on its way: how far its message lies behind the first of its batch; kept as 0
         ("ix", "<i4"),  # cell column: floor(easting / cell_m)
         ("iy", "<i4"),  # cell row: floor(northing / cell_m)
         ("occurred", "<i8"),  # event time, s

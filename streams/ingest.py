@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 
 from processors.grid import Grid
 from schemas.events import EdAttendance, Heartbeat, PoliceIncident, Withdrawal
-from schemas.located import LOCATED, Gate, Kind, LocatedArray, Status, join, pick, record_hash
+from schemas.located import HEARTBEAT, LOCATED, Gate, Kind, LocatedArray, Status, join, pick, record_hash
 from schemas.personal import personal_data_in
 from schemas.reasons import RejectReason
 from schemas.region import RegionFile, RegionFileError, Source
 from streams.codec import Accepted, Parsed, Rejected, parse, parse_elements
 from streams.express import ALL, RawMessage, Sorted, Spot, columns, sort_out
-from streams.located import NO_TIME
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 SourceData = EdAttendance | PoliceIncident | Withdrawal | Heartbeat
@@ -60,17 +59,14 @@ class Intake:
     """What one fetch came to."""
 
     rows: dict[str, LocatedArray] = field(default_factory=dict)
-    """Located rows per region."""
-    heard: set[str] = field(default_factory=set)
-    """Regions of which this fetch held a record or a heartbeat."""
+    """Located rows and heartbeats per region, in the order in which they came; `reserved` is the place of the message
+    in the fetch."""
     refusals: list[Refusal] = field(default_factory=list)
     observed: dict[str, Observed] = field(default_factory=dict)
     """By source."""
-    watermark_us: int = NO_TIME
 
     def see(self, source: str, recorded_us: int) -> Observed:
         """Something of a source that was recorded then."""
-        self.watermark_us = max(self.watermark_us, recorded_us)
         observed = self.observed.setdefault(source, Observed())
         observed.latest = max(observed.latest, recorded_us / 1_000_000)
         return observed
@@ -237,15 +233,16 @@ def take_in(
         outcome = parsed if isinstance(parsed, Rejected) else _draft(spot, parsed, kind, registry, limits, intake)
         if isinstance(outcome, Rejected):
             intake.refusals.append(Refusal(spot.message, outcome))
-        elif outcome is not None:
+        else:
             drafts.setdefault(outcome.registered.desk.region.id, []).append(outcome)
     for region, of_region in drafts.items():
         part, refusals = registry.desks[region].locate(of_region)
         intake.refusals.extend(refusals)
         parts.setdefault(region, []).append(part)
     for region, of_region in parts.items():
-        intake.rows[region] = _in_order(of_region)
-        intake.heard.add(region)
+        rows = _in_order(of_region)
+        if len(rows):
+            intake.rows[region] = rows
     return intake
 
 
@@ -265,11 +262,14 @@ def _judged(
 
 
 def _in_order(parts: Sequence[_Part]) -> LocatedArray:
-    """Rows in the order in which they came."""
-    if len(parts) == 1:
-        return parts[0].rows
+    """Rows in the order in which they came, each with the place of its message."""
     spots = np.concatenate([part.spots for part in parts])
-    return pick(join(part.rows for part in parts), np.lexsort((spots[:, 1], spots[:, 0])))
+    rows = join(part.rows for part in parts)
+    if len(parts) > 1:
+        order = np.lexsort((spots[:, 1], spots[:, 0]))
+        rows, spots = pick(rows, order), spots[order]
+    rows["reserved"] = spots[:, 0]
+    return rows
 
 
 def _quickly(
@@ -311,7 +311,7 @@ class _TimeLimits(NamedTuple):
 
 def _draft(
     spot: Spot, accepted: Accepted, kind: Kind, registry: Registry, limits: _TimeLimits, intake: Intake
-) -> _Draft | Rejected | None:
+) -> _Draft | Rejected:
     event = accepted.event
     registered = registry.find(event.source)
     if registered is None:
@@ -325,12 +325,16 @@ def _draft(
     recorded_us = _micros(data.recorded_at)
     observed = intake.see(event.source, recorded_us)
     if isinstance(data, Heartbeat):
-        intake.heard.add(registered.desk.region.id)
-        return None
+        return _Draft(spot, accepted, registered, _heartbeat(registered, recorded_us), None, False)
     if not isinstance(data, Withdrawal):
         observed.delays_s.append((data.recorded_at - data.occurred_at).total_seconds())
     status = _STATUS[event.type.split(".")[3]]
     return _place(spot, accepted, registered, data, status, recorded_us)
+
+
+def _heartbeat(registered: RegisteredSource, recorded_us: int) -> tuple[int, ...]:
+    status, gate, number = Status.RECORDED, Gate.NONE, registered.number
+    return (0, HEARTBEAT, registered.kind, status, gate, 0, number, 0, 0, 0, recorded_us // 1_000_000, recorded_us, 0)
 
 
 def _place(

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -16,13 +16,14 @@ from pydantic import ValidationError
 from redis.exceptions import RedisError
 
 from alerts.monitor import LOOKS_AT_ONCE, LookOutcome, RegionMonitor, Tally
+from alerts.schedule import Arrival
 from processors.warm import warm_up
 from schemas.alert import AlertEvent, LookReports, alert_event
 from schemas.base import Clock
 from schemas.deadletter import DeadLetter
 from schemas.feeds import FeedProblem
 from schemas.layers import LayerSettings
-from schemas.located import LOCATED, Kind
+from schemas.located import Kind
 from schemas.settings import Settings
 from streams.accounting import Accounting
 from streams.episodes_store import EpisodeStore
@@ -38,7 +39,8 @@ T = TypeVar("T")
 #: A fetch that was published longer ago than this is backlog: it is applied, and looked at when the backlog is done.
 BACKLOG_S = 2.0
 LOOKS_A_MESSAGE = 500
-_EMPTY = np.empty(0, dtype=LOCATED)
+#: Offsets in a located batch are counted from its first in so many bits.
+_FARTHEST = 2**16
 RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
@@ -64,6 +66,10 @@ class Ingest:
 
     async def handle(self, kind: Kind, fetch: Fetch) -> None:
         """One fetch of a source topic. Returns when the broker has all that came of it."""
+        for piece in _pieces(fetch):
+            await self._take_in(kind, piece)
+
+    async def _take_in(self, kind: Kind, fetch: Fetch) -> None:
         now = self._clock()
         intake = take_in(
             kind,
@@ -73,13 +79,15 @@ class Ingest:
             max_bytes=self._settings.max_message_bytes,
             tolerance_s=self._settings.future_tolerance_s,
         )
+        offsets = np.array([record.offset for record in fetch.records])
         pending = [await self._bury(kind, fetch, refusal) for refusal in intake.refusals]
         published_ms = max(record.timestamp for record in fetch.records)
-        for region in sorted(intake.heard):
+        for region, rows in sorted(intake.rows.items()):
+            rows["reserved"] = offsets[rows["reserved"]] - offsets[0]
             batch = LocatedBatch(
-                intake.rows.get(region, _EMPTY),
+                rows,
                 (int(kind), fetch.partition),
-                intake.watermark_us,
+                int(offsets[0]),
                 int(now.timestamp() * 1_000_000),
                 published_ms,
             )
@@ -108,6 +116,16 @@ class Ingest:
             reporting_delay = self._metrics.reporting_delay.labels(source)
             for delay_s in observed.delays_s:
                 reporting_delay.observe(delay_s)
+
+
+def _pieces(fetch: Fetch) -> Iterator[Fetch]:
+    """The fetch, cut where transactions or compaction left holes so wide that offsets in it cannot be counted."""
+    begin = 0
+    for end, record in enumerate(fetch.records):
+        if record.offset - fetch.records[begin].offset >= _FARTHEST:
+            yield fetch._replace(records=fetch.records[begin:end])
+            begin = end
+    yield fetch._replace(records=fetch.records[begin:]) if begin else fetch
 
 
 @dataclass(slots=True)
@@ -217,11 +235,15 @@ class Monitoring:
         self, monitor: RegionMonitor, batches: list[LocatedBatch]
     ) -> tuple[Tally, list[LookOutcome], dict[str, bytes]]:
         newest_s = max((batch.received_us for batch in batches), default=0) // 1_000_000
-        inputs = [(batch.rows, batch.input, batch.watermark_us) for batch in batches if not batch.is_tick]
+        inputs = [
+            Arrival(batch.rows, batch.input, int(batch.rows["recorded_us"].max()), batch.offsets)
+            for batch in batches
+            if not batch.is_tick
+        ]
         if not self._replay and self._is_backlog(batches):
             tally: Tally = Tally()
-            for rows, _, _ in inputs:
-                tally.update(monitor.apply(rows))
+            for arrival in inputs:
+                tally.update(monitor.take(arrival.rows))
             looks: list[LookOutcome] = []
         else:
             tally, looks = monitor.advance(inputs, newest_s)

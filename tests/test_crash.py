@@ -139,11 +139,13 @@ def records() -> LocatedArray:
 def fetches() -> list[Fetch]:
     """The records as fetches of the located topic, some of several messages."""
     rows = records()
-    found, offset = [], 0
+    found, offset, taken = [], 0, 0
     for part in np.array_split(rows, 12):
         messages = []
         for some in np.array_split(part, 2):
-            batch = LocatedBatch(some, POLICE, int(some["recorded_us"].max()), 0, 0)
+            some["reserved"] = np.arange(len(some))
+            batch = LocatedBatch(some, POLICE, taken, 0, 0)
+            taken += len(some)
             messages.append(SimpleNamespace(key=b"hampshire", value=batch.to_bytes(), offset=offset, timestamp=0))
             offset += 1
         found.append(Fetch("located", 0, tuple(messages)))
