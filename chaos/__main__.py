@@ -13,9 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from chaos.broker import ChaosKafka
+from chaos.outcome import Outcome
 from chaos.plan import QUICK, Plan, Scale, Trouble, plan_round
 from chaos.round import Report, Round, Servers
-from chaos.workers import Place, clocks_can_jump
+from chaos.workers import Place, faketime
 from schemas.region import load_region
 from tests.servers.process import ServerMissingError
 from tests.servers.redis_server import RedisServer
@@ -31,7 +32,8 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(number, lambda *_: sys.exit(1))  # so that what was started is stopped
     options = _parser().parse_args(arguments)
     base = QUICK if options.quick else Scale()
-    scale = base if options.pause is None else replace(base, pause_s=options.pause)
+    given = {"pause_s": options.pause, "session_s": options.session}
+    scale = replace(base, **{name: value for name, value in given.items() if value is not None})
     numbers = [options.only] if options.only is not None else list(range(1, options.rounds + 1))
     directory = Path(tempfile.mkdtemp(prefix="hotspot-chaos-"))
     failed: list[Report] = []
@@ -75,18 +77,22 @@ def _play(
     if not broker.mount_disk():
         possible.discard(Trouble.DISK)
         print("No full disks: a file system of its own for the broker cannot be mounted here (that takes root).")
-    if not clocks_can_jump():
+    if faketime() is None:
         possible.discard(Trouble.CLOCK)
         print("No jumping clocks: libfaketime is not here (`make servers` installs it where it may).")
     servers = Servers(broker, redis_url, places)
     failed = []
+    calms: dict[int, Outcome] = {}
     try:
         broker.start()
         for number in numbers:
             plan = plan_round(seed, number, scale, frozenset(possible))
-            report = Round(plan, servers, template, directory / f"round-{number}").play()
+            round_ = Round(plan, servers, template, directory / f"round-{number}")
+            report, calm = round_.play(calms.get(plan.log))
+            calms = {plan.log: calm}
             print(f"round {number}: {'as undisturbed' if not report.wrong else 'DIFFERS'}: {report}", flush=True)
             if report.wrong:
+                calms.clear()
                 failed.append(report)
                 for wrong in report.wrong:
                     print(f"  {wrong}")
@@ -103,7 +109,8 @@ def _play(
 def _again(plan: Plan, options: argparse.Namespace) -> str:
     arguments = [f"SEED={plan.seed}", f"ROUND={plan.number}"]
     more = ["--quick"] if options.quick else []
-    more += [] if options.pause is None else [f"--pause {options.pause}"]
+    more += [] if options.pause is None else [f"--pause {options.pause:g}"]
+    more += [] if options.session is None else [f"--session {options.session}"]
     return " ".join(["make chaos", *arguments, *([f'ARGS="{" ".join(more)}"'] if more else [])])
 
 
@@ -118,6 +125,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=1, help="seed of all rounds (default 1)")
     parser.add_argument("--only", type=int, metavar="NUMBER", help="only the round of this number")
     parser.add_argument("--pause", type=float, metavar="SECONDS", help="the longest stop of a worker (default 30)")
+    parser.add_argument(
+        "--session", type=int, metavar="SECONDS", help="silence after which a worker loses its regions (default 10)"
+    )
     parser.add_argument("--quick", action="store_true", help="small rounds, as the tests play them")
     parser.add_argument("--cold", action="store_true", help="load the program anew for each start of a worker")
     parser.add_argument("--go-on", action="store_true", help="do not end at the first round that differs")

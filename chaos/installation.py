@@ -12,6 +12,7 @@ from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaExcepti
 from confluent_kafka.admin import AdminClient
 
 from chaos.outcome import read_topic
+from chaos.plan import Plan
 from chaos.records import Log, Message
 from schemas.detection import HOUR_S, DetectionSettings
 from schemas.located import Kind
@@ -27,29 +28,26 @@ DETECTION = DetectionSettings(
     guard_days=2,
     min_history_days=28,
     level_days=28,
-    calibration_days=14,
+    calibration_days=7,
     calibration_max_age_days=364,
 )
-SESSION_S = 6
 ANSWER_S = 5.0
 MOST_AT_ONCE = 120
 
 
-def chaos_settings(
-    prefix: str, bootstrap: str, redis_url: str, regions: Sequence[Path], log: tuple[int, int]
-) -> Settings:
-    """Settings of a worker of a round; `log` is the number of source and of located partitions."""
+def chaos_settings(plan: Plan, name: str, bootstrap: str, redis_url: str, regions: Sequence[Path]) -> Settings:
+    """Settings of a worker of a round, in the run of this name."""
     return Settings(
         bootstrap=bootstrap,
         redis_url=redis_url,
         regions=tuple(regions),
-        prefix=prefix,
-        source_partitions=log[0],
-        located_partitions=log[1],
+        prefix=f"hotspot.{name}-{plan.seed}-{plan.number}",
+        source_partitions=plan.source_partitions,
+        located_partitions=plan.located_partitions,
         clock="replay",
         metrics_port=0,
         commit_seconds=0.3,
-        session_timeout_s=SESSION_S,
+        session_timeout_s=plan.scale.session_s,
         fetch_wait_ms=100,
         simulated=True,
         detection=DETECTION,
@@ -151,12 +149,14 @@ class Run:
         """Where each partition that is read ends. Raises KafkaException."""
         return self._ends((self.topics.ed, self.topics.police, self.topics.located, self.topics.alerts))
 
-    def delete(self) -> None:
-        """Delete the topics, to keep the broker quick."""
-        names = [topic.topic for topic in topic_table(self.topics, self.settings)]
+    def close(self, *, delete: bool) -> None:
+        """Delete the topics perhaps, to keep the broker quick; nothing can be asked any more."""
+        self._reader.close()
+        names = [topic.topic for topic in topic_table(self.topics, self.settings)] if delete else []
+        if not names:
+            return
         for future in self._admin.delete_topics(names, operation_timeout=30).values():
             future.exception()
-        self._reader.close()
 
     def _ends(self, topics: Sequence[str]) -> dict[tuple[str, int], int]:
         known = self._reader.list_topics(timeout=ANSWER_S).topics

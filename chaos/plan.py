@@ -71,6 +71,8 @@ class Scale:
 
     pause_s: float = 30.0
     """The longest SIGSTOP, seconds; a worker that is stopped for longer than the session has lost its regions."""
+    session_s: int = 10
+    """Workers that are silent for so long lose their regions; the least that Kafka allows is 6."""
     publishing_s: float = 15.0
     """The records of a round are published over so long, in bursts."""
     most_regions: int = 3
@@ -78,6 +80,8 @@ class Scale:
     most_troubles: int = 5
     days: int = 48
     """Length of the simulated history."""
+    rounds_a_log: int = 4
+    """So many rounds in turn disturb workers over the same records, which then need one undisturbed run."""
 
     def __post_init__(self) -> None:
         if min(self.pause_s, self.publishing_s, self.most_regions, self.most_workers, self.most_troubles) <= 0:
@@ -85,7 +89,9 @@ class Scale:
 
 
 #: Rounds for a test of every change: about a quarter of a minute each on a machine of its own.
-QUICK = Scale(pause_s=8.0, publishing_s=6.0, most_regions=2, most_workers=2, most_troubles=3, days=44)
+QUICK = Scale(
+    pause_s=7.5, session_s=6, publishing_s=4.0, most_regions=2, most_workers=2, most_troubles=3, days=40, rounds_a_log=5
+)
 
 
 @dataclass(frozen=True)
@@ -101,17 +107,23 @@ class Plan:
     located_partitions: int
     disturbances: tuple[Disturbance, ...]
 
+    @property
+    def log(self) -> int:
+        """Number of the records that this round has in common with those beside it."""
+        return (self.number - 1) // self.scale.rounds_a_log
+
     def choice(self, what: str) -> random.Random:
         """A stream of randomness of its own for each purpose, so that one more draw here changes nothing there."""
-        return random.Random(f"{self.seed}/{self.number}/{what}")  # noqa: S311  # not a secret
+        return random.Random(f"{self.seed}/{what}")  # noqa: S311  # not a secret
 
 
 def plan_round(seed: int, number: int, scale: Scale, possible: frozenset[Trouble] = frozenset(Trouble)) -> Plan:
     """The round of this number. `possible` is what can be done on this machine; the rest is left out."""
-    choice = random.Random(f"{seed}/{number}")  # noqa: S311  # not a secret
+    choice = random.Random(f"{seed}/round {number}")  # noqa: S311  # not a secret
+    of_log = random.Random(f"{seed}/log {(number - 1) // scale.rounds_a_log}")  # noqa: S311
     workers = choice.randint(1, scale.most_workers)
-    regions = choice.randint(1, scale.most_regions)
-    partitions = choice.randint(1, 3), choice.randint(1, 4)
+    regions = of_log.randint(1, scale.most_regions)
+    partitions = of_log.randint(1, 3), of_log.randint(1, 4)
     wanted = list(WEIGHTS)
     drawn = choice.choices(wanted, list(WEIGHTS.values()), k=choice.randint(1, scale.most_troubles))
     found = [_disturbance(choice, trouble, workers, scale) for trouble in drawn]

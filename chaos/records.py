@@ -91,9 +91,11 @@ def chaos_region(template: RegionFile, number: int) -> RegionFile:
 
 def build_log(plan: Plan, regions: Sequence[RegionFile]) -> Log:
     """Records of all regions, with what partners do to them: repeated, shuffled, spoilt, batched."""
-    choice = plan.choice("log")
+    choice = plan.choice(f"log {plan.log}/order")
     days = plan.scale.days
-    items = [item for region in regions for item in draw_items(plan.choice(f"records/{region.id}"), region, days)]
+    items = [
+        item for region in regions for item in draw_items(plan.choice(f"log {plan.log}/{region.id}"), region, days)
+    ]
     items.sort(key=lambda item: (item.recorded_at, item.key))
     end = items[-1].recorded_at
     log = _Writer(plan.source_partitions, regions)

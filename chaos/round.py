@@ -18,13 +18,13 @@ from chaos.installation import Run, chaos_settings, write_region
 from chaos.outcome import Outcome, differences, differences_from_truth, open_by_alerts, read_outcome
 from chaos.plan import Disturbance, Plan, Trouble
 from chaos.proxy import Line
-from chaos.records import Log, build_log, chaos_region
+from chaos.records import build_log, chaos_region
 from chaos.workers import Place, WorkerProcess
 from schemas.region import RegionFile
 from streams.episodes_store import EpisodeStore
 
 #: A run in which nothing moves for this long, and for which nothing stands still on purpose, hangs.
-STALL_S = 150.0
+STALL_S = 300.0
 #: Nothing more may come for so long, once all is consumed.
 CALM_S = 1.5
 
@@ -73,53 +73,66 @@ class Round:
         self._broker_lock = threading.Lock()
         self._regions = [chaos_region(template, number) for number in range(plan.regions)]
         self._errors: list[str] = []
+        self._log = build_log(plan, self._regions)
+        directory.mkdir(parents=True)
 
-    def play(self) -> Report:
-        """Both runs. Raises KafkaException and ServerFailedError where the broker itself is no more."""
+    def play(self, calm: Outcome | None) -> tuple[Report, Outcome]:
+        """The disturbed run, and before it the undisturbed one unless that of the same log is given; returns it.
+
+        Raises KafkaException and ServerFailedError where the broker itself is no more.
+        """
         started = time.monotonic()
-        self._directory.mkdir(parents=True)
         report = Report(self._plan)
-        log = build_log(self._plan, self._regions)
-        report.messages = len(log.messages)
-        report.records = sum(map(len, log.truth.records.values()))
-        calm_run, calm_workers = self._installation("calm", [self._broker.bootstrap])
+        report.messages = len(self._log.messages)
+        report.records = sum(map(len, self._log.truth.records.values()))
         run, workers = self._installation("chaos", self._broker.bootstraps[: self._plan.workers])
-        with running(calm_workers + workers):
-            calm_run.publish(log.messages, 0.0, self._plan.choice("calm bursts"))
-            report.wrong += self._wait(calm_run, log, calm_workers, "the undisturbed run")
-            report.wrong += finish(calm_workers)
+        with running(workers):  # they start while the undisturbed run goes on
+            if calm is None:
+                calm = self._play_calm(report)
             if not report.wrong:
-                self._disturb(run, log, workers)
-                since = time.monotonic()
-                report.wrong += self._errors
-                report.wrong += self._wait(run, log, workers, "the disturbed run")
-                report.catching_up_s = time.monotonic() - since
-                report.wrong += finish(workers)
+                self._play_troubled(run, workers, report)
         report.starts = sum(worker.starts for worker in workers)
         report.ended_by_itself = sum(len(worker.ended_by_itself) for worker in workers)
-        calm = read_outcome(calm_run.settings, self._regions)
-        report.wrong += [f"undisturbed: {wrong}" for wrong in differences_from_truth(calm, log.truth)]
         if not report.wrong:
-            troubled = read_outcome(run.settings, self._regions)
-            report.wrong += run.differences_from_log(log) + calm_run.differences_from_log(log)
-            report.wrong += differences_from_truth(troubled, log.truth)
-            report.wrong += differences(calm, troubled)
-            report.wrong += self._differences_of_redis(run, troubled)
+            self._compare(run, calm, report)
         report.alerts = len(calm.alerts)
         report.episodes = len({ident.rpartition(".")[0] for ident in calm.alerts})
         report.refused = len(calm.refused)
         report.seconds = time.monotonic() - started
-        if not report.wrong:
-            calm_run.delete()
-            run.delete()
-        return report
+        run.close(delete=not report.wrong)
+        return report, calm
+
+    def _play_calm(self, report: Report) -> Outcome:
+        run, workers = self._installation("calm", [self._broker.bootstrap])
+        with running(workers):
+            run.publish(self._log.messages, 0.0, self._plan.choice(f"log {self._plan.log}/bursts"))
+            report.wrong += self._wait(run, workers, "the undisturbed run")
+            report.wrong += finish(workers)
+        calm = read_outcome(run.settings, self._regions)
+        wrong = [*run.differences_from_log(self._log), *differences_from_truth(calm, self._log.truth)]
+        report.wrong += [f"undisturbed: {sentence}" for sentence in wrong]
+        run.close(delete=not report.wrong)
+        return calm
+
+    def _play_troubled(self, run: Run, workers: Sequence[WorkerProcess], report: Report) -> None:
+        self._disturb(run, workers)
+        since = time.monotonic()
+        report.wrong += self._errors
+        report.wrong += self._wait(run, workers, "the disturbed run")
+        report.catching_up_s = time.monotonic() - since
+        report.wrong += finish(workers)
+
+    def _compare(self, run: Run, calm: Outcome, report: Report) -> None:
+        troubled = read_outcome(run.settings, self._regions)
+        report.wrong += run.differences_from_log(self._log)
+        report.wrong += differences_from_truth(troubled, self._log.truth)
+        report.wrong += differences(calm, troubled)
+        report.wrong += self._differences_of_redis(run, troubled)
 
     def _installation(self, name: str, bootstraps: Sequence[str]) -> tuple[Run, list[WorkerProcess]]:
         plan = self._plan
-        prefix = f"hotspot.{name}-{plan.seed}-{plan.number}"
         files = [write_region(region, self._directory / f"{region.id}.toml") for region in self._regions]
-        partitions = plan.source_partitions, plan.located_partitions
-        direct = chaos_settings(prefix, self._broker.bootstrap, self._redis_url, files, partitions)
+        direct = chaos_settings(plan, name, self._broker.bootstrap, self._redis_url, files)
         directory = self._directory / name
         directory.mkdir(exist_ok=True)
         workers = [
@@ -130,12 +143,14 @@ class Round:
 
     # --- trouble ----------------------------------------------------------------------------------------------------
 
-    def _disturb(self, run: Run, log: Log, workers: Sequence[WorkerProcess]) -> None:
+    def _disturb(self, run: Run, workers: Sequence[WorkerProcess]) -> None:
         """Publish the records while the trouble of the plan happens; back when both are over."""
         started = time.monotonic()
         plan = self._plan
         tasks: list[Callable[[], None]] = [
-            lambda: run.publish(log.messages, plan.scale.publishing_s, plan.choice("bursts")),
+            lambda: run.publish(
+                self._log.messages, plan.scale.publishing_s, plan.choice(f"round {plan.number}/bursts")
+            ),
             *(self._task(disturbance, workers, started) for disturbance in plan.disturbances),
         ]
         threads = [threading.Thread(target=self._guarded, args=(task,), daemon=True) for task in tasks]
@@ -197,14 +212,14 @@ class Round:
 
     # --- the end ----------------------------------------------------------------------------------------------------
 
-    def _wait(self, run: Run, log: Log, workers: Sequence[WorkerProcess], what: str) -> list[str]:
+    def _wait(self, run: Run, workers: Sequence[WorkerProcess], what: str) -> list[str]:
         """Until all is consumed and nothing more comes; a sentence where it hangs."""
         seen, moved_at, done_at = None, time.monotonic(), None
         while True:
             behind = run.behind()
             if behind != seen:
                 seen, moved_at, done_at = behind, time.monotonic(), None
-            consumed = behind is not None and not any(behind.values()) and run.published == len(log.messages)
+            consumed = behind is not None and not any(behind.values()) and run.published == len(self._log.messages)
             if consumed:
                 ends = _ends(run)
                 if done_at is None or done_at[1] != ends:

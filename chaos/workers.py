@@ -15,14 +15,15 @@ from chaos.nursery import Child, Nursery
 from schemas.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
-FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
+#: Of Debian's package libfaketime, for whatever processor.
+FAKETIME = "*/faketime/libfaketime.so.1"
 RESTART_S = 1.0
 END_S = 40.0
 
 
-def clocks_can_jump() -> bool:
-    """Whether libfaketime is here, by which the clock of one process can be moved and no other."""
-    return FAKETIME.is_file()
+def faketime() -> Path | None:
+    """The library by which the clock of one process can be moved and no other; None where it is not installed."""
+    return next(Path("/usr/lib").glob(FAKETIME), None)
 
 
 class Place:
@@ -32,9 +33,10 @@ class Place:
         self.number = number
         self._clock = directory / f"worker-{number}.clock"
         self._environment: dict[str, str] = {}
-        if clocks_can_jump():
+        library = faketime()
+        if library is not None:
             self._environment = {
-                "LD_PRELOAD": str(FAKETIME),
+                "LD_PRELOAD": str(library),
                 "FAKETIME_TIMESTAMP_FILE": str(self._clock),
                 "FAKETIME_CACHE_DURATION": "1",
                 # A machine's clock is set, but the time since its start goes on.
