@@ -34,7 +34,7 @@ from streams.topics import LARGEST_MESSAGE, Topics, create_topics, partition_cou
 
 log = logging.getLogger(__name__)
 
-#: Most records handed to an agent at once: parsing them holds the event loop for about 30 ms.
+#: Most messages of one poll, whatever the partition.
 FETCH_RECORDS = 1000
 OBSERVE_S = 2.0
 

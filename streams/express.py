@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +24,10 @@ from streams.codec import Headers
 
 #: A fetch in which so few messages are left to look for the one that is no JSON is left to the contract.
 FEW: Final = 8
-#: Events are read in pieces of this size: a longer one holds the interpreter, and so the event loop, for too long.
-PIECE: Final = 1_000
+#: Events are taken in by so many: more would hold the event loop for too long, where the contract has to judge them.
+PIECE: Final = 500
+#: A message is taken for as many records as it has this many bytes.
+USUAL_BYTES: Final = 600
 
 _SECRET: Final = secrets.token_hex(16)
 _BRACKET: Final = ord("[")
@@ -33,8 +35,18 @@ _BRACKET: Final = ord("[")
 Event = dict[str, Any]
 
 
+class Message(Protocol):
+    """One message of a source topic: as aiokafka fetched it, for instance."""
+
+    @property
+    def value(self) -> bytes | None: ...
+
+    @property
+    def headers(self) -> Headers: ...
+
+
 class RawMessage(NamedTuple):
-    """One message of a source topic as it was fetched."""
+    """A message that comes from elsewhere."""
 
     value: bytes | None
     headers: Headers
@@ -77,11 +89,12 @@ class Batch:
     """Where the contract must judge after all."""
 
 
-def sort_out(kind: Kind, messages: Sequence[RawMessage], max_bytes: int) -> Sorted:
+def sort_out(kind: Kind, messages: Sequence[Message], max_bytes: int) -> Sorted:
     """Have the express lane judge what a fetch holds."""
     found = Sorted([], [], [])
     singles: list[int] = []
-    for number, (value, headers) in enumerate(messages):
+    for number, message in enumerate(messages):
+        value, headers = message.value, message.headers
         if not value or len(value) > max_bytes or (headers and any(name[:3] == "ce_" for name, _ in headers)):
             found.others.append(Spot(number, ALL))
         elif value[0] == _BRACKET:
@@ -103,7 +116,7 @@ def _batch(kind: Kind, number: int, value: bytes, found: Sorted) -> None:
         _keep(event, Spot(number, element), found)
 
 
-def _join(kind: Kind, messages: Sequence[RawMessage], numbers: Sequence[int], found: Sorted) -> None:
+def _join(kind: Kind, messages: Sequence[Message], numbers: Sequence[int], found: Sorted) -> None:
     names = [f"{_SECRET}{number}" for number in numbers]
     pairs = [b'"%b":%b' % (name.encode(), messages[n].value) for name, n in zip(names, numbers, strict=True)]
     try:
@@ -202,13 +215,16 @@ def _places(place: Iterable[Event | None]) -> tuple[Floats, Bools]:
 _NOWHERE = (None, None, None, None, "")
 
 
-def pieces(messages: Sequence[RawMessage]) -> Iterator[Sequence[RawMessage]]:
-    """A fetch in parts of about as many records; a JSON batch counts by its size."""
+AnyMessage = TypeVar("AnyMessage", bound=Message)
+
+
+def pieces(messages: Sequence[AnyMessage]) -> Iterator[Sequence[AnyMessage]]:
+    """A fetch in parts of about PIECE records, where a message counts by its size."""
     begin, records = 0, 0
-    for number, message in enumerate(messages):
-        records += 1 + len(message.value or b"") // 500
+    for number, message in enumerate(messages, 1):
+        records += 1 + len(message.value or b"") // USUAL_BYTES
         if records >= PIECE:
-            yield messages[begin : number + 1]
-            begin, records = number + 1, 0
+            yield messages[begin:number]
+            begin, records = number, 0
     if begin < len(messages):
         yield messages[begin:]

@@ -19,7 +19,7 @@ from schemas.personal import personal_data_in
 from schemas.reasons import RejectReason
 from schemas.region import RegionFile, RegionFileError, Source
 from streams.codec import Accepted, Parsed, Rejected, parse, parse_elements
-from streams.express import ALL, RawMessage, Sorted, Spot, columns, sort_out
+from streams.express import ALL, Message, Sorted, Spot, columns, sort_out
 from streams.located import NO_TIME
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -216,7 +216,7 @@ class Registry:
 
 def take_in(
     kind: Kind,
-    messages: Sequence[RawMessage],
+    messages: Sequence[Message],
     registry: Registry,
     now: datetime,
     *,
@@ -250,11 +250,11 @@ def take_in(
 
 
 def _judged(
-    kind: Kind, messages: Sequence[RawMessage], spots: Sequence[Spot], max_bytes: int
+    kind: Kind, messages: Sequence[Message], spots: Sequence[Spot], max_bytes: int
 ) -> Iterator[tuple[Spot, Parsed]]:
     """What the contract says of events that did not take the express lane."""
     for number, of_message in groupby(spots, key=attrgetter("message")):
-        value, headers = messages[number]
+        value, headers = messages[number].value, messages[number].headers
         places = [spot.element for spot in of_message]
         if places == [ALL]:
             found: Iterator[tuple[int, Parsed]] = enumerate(parse(kind, value, headers, max_bytes))

@@ -8,7 +8,8 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -16,19 +17,21 @@ from pydantic import ValidationError
 from redis.exceptions import RedisError
 
 from alerts.monitor import LOOKS_AT_ONCE, LookOutcome, RegionMonitor, Tally
+from alerts.schedule import Input
 from processors.warm import warm_up
 from schemas.alert import AlertEvent, LookReports, alert_event
 from schemas.base import Clock
 from schemas.deadletter import DeadLetter
 from schemas.feeds import FeedProblem
 from schemas.layers import LayerSettings
-from schemas.located import LOCATED, Kind
+from schemas.located import LOCATED, Kind, LocatedArray, join
 from schemas.settings import Settings
 from streams.accounting import Accounting
 from streams.episodes_store import EpisodeStore
+from streams.express import pieces
 from streams.fetch import Fetch
-from streams.ingest import Intake, RawMessage, Refusal, Registry, take_in
-from streams.located import LocatedBatch
+from streams.ingest import Intake, Refusal, Registry, take_in
+from streams.located import NO_TIME, LocatedBatch
 from streams.state import RegionState
 from streams.topics import Topics
 
@@ -38,6 +41,8 @@ T = TypeVar("T")
 #: A fetch that was published longer ago than this is backlog: it is applied, and looked at when the backlog is done.
 BACKLOG_S = 2.0
 LOOKS_A_MESSAGE = 500
+#: Rows that are sent at once: what follows has work then while the rest of a large fetch is parsed.
+LOCATED_ROWS = 4_000
 _EMPTY = np.empty(0, dtype=LOCATED)
 RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
 
@@ -48,6 +53,33 @@ class Sender(Protocol):
     async def __call__(
         self, topic: str, key: bytes | None, value: bytes, headers: Sequence[tuple[str, bytes]] = ()
     ) -> Awaitable[Any]: ...
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """What came of a part of a fetch, to be sent as one located message a region."""
+
+    rows: dict[str, list[LocatedArray]] = field(default_factory=dict)
+    """By region of which a record or a heartbeat was heard."""
+    records: int = 0
+    watermark_us: int = NO_TIME
+    received_us: int = 0
+    published_ms: int = 0
+
+    def add(self, intake: Intake, now: datetime, published_ms: int) -> None:
+        """Take in what a piece came to."""
+        for region in intake.heard:
+            rows = intake.rows.get(region, _EMPTY)
+            self.rows.setdefault(region, []).append(rows)
+            self.records += len(rows)
+        self.watermark_us = max(self.watermark_us, intake.watermark_us)
+        self.received_us = int(now.timestamp() * 1_000_000)
+        self.published_ms = max(self.published_ms, published_ms)
+
+    def batch(self, region: str, source: Input) -> LocatedBatch:
+        """The message for a region."""
+        rows = join(self.rows[region])
+        return LocatedBatch(rows, source, self.watermark_us, self.received_us, self.published_ms)
 
 
 class Ingest:
@@ -64,31 +96,38 @@ class Ingest:
 
     async def handle(self, kind: Kind, fetch: Fetch) -> None:
         """One fetch of a source topic. Returns when the broker has all that came of it."""
-        now = self._clock()
-        intake = take_in(
-            kind,
-            [RawMessage(record.value, record.headers) for record in fetch.records],
-            self._registry,
-            now,
-            max_bytes=self._settings.max_message_bytes,
-            tolerance_s=self._settings.future_tolerance_s,
-        )
-        pending = [await self._bury(kind, fetch, refusal) for refusal in intake.refusals]
-        published_ms = max(record.timestamp for record in fetch.records)
-        for region in sorted(intake.heard):
-            batch = LocatedBatch(
-                intake.rows.get(region, _EMPTY),
-                (int(kind), fetch.partition),
-                intake.watermark_us,
-                int(now.timestamp() * 1_000_000),
-                published_ms,
+        pending: list[Awaitable[Any]] = []
+        waiting = _Waiting()
+        for records in pieces(fetch.records):
+            now = self._clock()
+            intake = take_in(
+                kind,
+                records,
+                self._registry,
+                now,
+                max_bytes=self._settings.max_message_bytes,
+                tolerance_s=self._settings.future_tolerance_s,
             )
-            pending.append(await self._send(self._topics.located, region.encode(), batch.to_bytes()))
+            pending += [
+                await self._bury(kind, fetch, records[refusal.position], refusal) for refusal in intake.refusals
+            ]
+            waiting.add(intake, now, max(record.timestamp for record in records))
+            self._observe(intake)
+            if waiting.records >= LOCATED_ROWS:
+                pending += await self._send_located((int(kind), fetch.partition), waiting)
+                waiting = _Waiting()
+            await asyncio.sleep(0)  # other agents, probes and the group's heartbeat are not kept waiting
+        pending += await self._send_located((int(kind), fetch.partition), waiting)
         await asyncio.gather(*pending)
-        self._observe(intake)
 
-    async def _bury(self, kind: Kind, fetch: Fetch, refusal: Refusal) -> Awaitable[Any]:
-        record, rejected = fetch.records[refusal.position], refusal.rejected
+    async def _send_located(self, source: Input, waiting: _Waiting) -> list[Awaitable[Any]]:
+        return [
+            await self._send(self._topics.located, region.encode(), waiting.batch(region, source).to_bytes())
+            for region in sorted(waiting.rows)
+        ]
+
+    async def _bury(self, kind: Kind, fetch: Fetch, record: Any, refusal: Refusal) -> Awaitable[Any]:
+        rejected = refusal.rejected
         letter = DeadLetter(
             reason=rejected.reason,
             detail=rejected.detail[:300],
