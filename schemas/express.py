@@ -2,8 +2,8 @@
 
 What passes here keeps the contract of schemas/events.py, with the same values; what does not pass is not refused, but
 judged by the contract itself, which knows the reasons. Texts pass only where no pattern of schemas/personal.py could
-match, times only in the plainest form of ISO 8601, events only where they bring a record or amend one. Tests hold this
-to be a part of the contract.
+match, times only in the plainest form of ISO 8601, and heartbeats not at all. Tests hold this to be a part of the
+contract.
 """
 
 from __future__ import annotations
@@ -75,6 +75,10 @@ _REVISION = {
     "record_id": _must(_record_id),
     "revision": _or(1, core_schema.int_schema(ge=1, le=4_294_967_295, strict=True)),
     "recorded_at": _must(_time),
+}
+_WITHDRAWAL = _object(**_REVISION)
+_DETAILS = {
+    **_REVISION,
     "occurred_at": _must(_time),
     "incident_ref": _may(_record_id),
     "place": _may(
@@ -88,7 +92,7 @@ _REVISION = {
     ),
 }
 _ED = _object(
-    **_REVISION,
+    **_DETAILS,
     site_code=_must(core_schema.str_schema(pattern=r"^[A-Z0-9]{3,9}$")),
     arrived_at=_must(_time),
     assault_method=_must(_code),
@@ -98,7 +102,7 @@ _ED = _object(
     alcohol_involved=_seen(_flag),
 )
 _POLICE = _object(
-    **_REVISION,
+    **_DETAILS,
     occurred_to=_may(_time),
     time_precision=_or("minute", core_schema.literal_schema(["minute", "hour", "day", "month"])),
     category=_must(_code),
@@ -119,11 +123,23 @@ class Express(NamedTuple):
 
 
 def _events(kind: str, data: CoreSchema) -> Express:
-    event = _object(
+    record, amend, withdraw = (f"hotspot.{kind}.{verb}.v1" for verb in ("recorded", "amended", "withdrawn"))
+    bringing, taking_back = _event([record, amend], data), _event([withdraw], _WITHDRAWAL)
+    event = core_schema.tagged_union_schema({record: bringing, amend: bringing, withdraw: taking_back}, "type")
+    # What does not pass is None in its place: one poor event is no reason to look at the others again.
+    judged = core_schema.with_default_schema(event, default=None, on_error="default")
+    return Express(
+        SchemaValidator(core_schema.list_schema(judged)),
+        SchemaValidator(core_schema.dict_schema(core_schema.str_schema(), judged)),
+    )
+
+
+def _event(types: list[str], data: CoreSchema) -> CoreSchema:
+    return _object(
         specversion=_must(core_schema.literal_schema(["1.0"])),
         id=_must(_text(_IDENTIFIER, 128)),
         source=_must(core_schema.str_schema()),
-        type=_must(core_schema.literal_schema([f"hotspot.{kind}.recorded.v1", f"hotspot.{kind}.amended.v1"])),
+        type=_must(core_schema.literal_schema(types)),
         data=_must(data),
         time=_may(_time),
         subject=_seen(_text(_IDENTIFIER, 128)),
@@ -132,12 +148,6 @@ def _events(kind: str, data: CoreSchema) -> Express:
         traceparent=_seen(core_schema.str_schema(pattern=_TRACEPARENT)),
         tracestate=_seen(_text(_IDENTIFIER, LONGEST_TEXT, 0)),
         partitionkey=_seen(_text(_IDENTIFIER, 255, 0)),
-    )
-    # What does not pass is None in its place: one poor event is no reason to look at the others again.
-    judged = core_schema.with_default_schema(event, default=None, on_error="default")
-    return Express(
-        SchemaValidator(core_schema.list_schema(judged)),
-        SchemaValidator(core_schema.dict_schema(core_schema.str_schema(), judged)),
     )
 
 

@@ -144,9 +144,7 @@ class Ingest:
         for source, observed in intake.observed.items():
             self._latest[source] = max(observed.latest, self._latest.get(source, 0.0))
             self._metrics.last_record.labels(source).set(self._latest[source])
-            reporting_delay = self._metrics.reporting_delay.labels(source)
-            for delay_s in observed.delays_s:
-                reporting_delay.observe(delay_s)
+            self._metrics.reporting_delay.observe(source, observed.delays_s)
 
 
 @dataclass(slots=True)
