@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from bench import latency, recovery, throughput
 from bench.detector import UNITS, detector_figure
 from bench.replay import replay_records_per_second, replay_vs_detector
+from bench.results import Figure, write
 from bench.scan import CASES, scan_seconds
 from bench.source import BenchDataMissingError
-
-RESULTS = Path(__file__).parent / "results.json"
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One measured figure: the median of its runs."""
-
-    value: float
-    unit: str
-    runs: list[float]
-    command: str
-    limited_by: str
-
 
 #: Figures of the stream, which are noisier: medians of so many runs.
 STREAM_RUNS = 5
@@ -55,16 +39,14 @@ def main() -> int:
     unknown = set(arguments.figures) - FIGURES.keys()
     if unknown:
         parser.error(f"there is no figure {sorted(unknown)[0]!r}")
-    measured = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     for name in arguments.figures or FIGURES:
         try:
             figure = FIGURES[name](arguments.runs or (STREAM_RUNS if name in STREAM else RUNS))
         except BenchDataMissingError as missing:
             print(f"{name}: not measured. {missing}", file=sys.stderr)
             continue
-        measured[name] = asdict(figure)
+        write({name: figure})
         print(f"{name}: {figure.value:g} {figure.unit} (runs {figure.runs}); {figure.limited_by}")
-    RESULTS.write_text(json.dumps(measured, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     return 0
 
 

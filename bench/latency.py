@@ -69,14 +69,14 @@ def latencies_ms(run: int) -> list[float]:
     """The latencies of one run; `run` tells runs apart."""
     with bench_servers() as servers:
         settings = servers.installation()
-        history = _history(settings, run)
+        history = recent_history(settings, run)
         holder = Holder(settings, 1)
         try:
             publish(settings, history)
             holder.wait(
                 lambda: (last := holder.latest("settled")) is not None and last["records"] >= len(history), "load"
             )
-            publish(settings, [_heartbeat(settings)])  # something fresh: look
+            publish(settings, [fresh(settings)])  # something fresh: look
             holder.wait(lambda: holder.looked_at(["hampshire"], 0.0) is not None, "a calibrated look")
             found = _measure(settings, history, run)
         finally:
@@ -86,7 +86,8 @@ def latencies_ms(run: int) -> list[float]:
     return found
 
 
-def _history(settings: Settings, seed: int) -> list[Message]:
+def recent_history(settings: Settings, seed: int) -> list[Message]:
+    """Two simulated years of Hampshire that end now, one message a record, in order of record time."""
     now = utc_now()
     records = simulate(hampshire(), now - HISTORY, HISTORY.days, np.random.default_rng(seed)).known_at(now)
     topics = Topics(settings.prefix)
@@ -96,7 +97,8 @@ def _history(settings: Settings, seed: int) -> list[Message]:
     ]
 
 
-def _heartbeat(settings: Settings) -> Message:
+def fresh(settings: Settings) -> Message:
+    """A heartbeat of now."""
     return Message(Topics(settings.prefix).police, POLICE.encode(), heartbeat_event(POLICE, utc_now()))
 
 
@@ -112,7 +114,7 @@ def _measure(settings: Settings, history: Sequence[Message], seed: int) -> list[
     reader = _Reader(settings)
     producer = Producer({"bootstrap.servers": settings.bootstrap, "linger.ms": 0})
     topic = Topics(settings.prefix).police
-    background = _amendments(history, topic, seed)
+    background = amendments(history[: len(history) // 2], seed)
     sent: list[Sent] = []
     batches = _batches()
     began = time.perf_counter()
@@ -124,7 +126,7 @@ def _measure(settings: Settings, history: Sequence[Message], seed: int) -> list[
             producer.produce(topic, value, b"hotspot")
         else:
             message = next(background)
-            producer.produce(topic, message.value, message.key)
+            producer.produce(message.topic, message.value, message.key)
         producer.poll(0)
     producer.flush()
     time.sleep(2.0)
@@ -180,14 +182,12 @@ class _Reader:
         return self._found
 
 
-def _amendments(history: Sequence[Message], topic: str, seed: int) -> Iterator[Message]:
-    """Known records of long ago, amended again and again."""
-    old = [
-        message for message in history[: len(history) // 2] if message.topic == topic and b".recorded." in message.value
-    ]
+def amendments(known: Sequence[Message], seed: int) -> Iterator[Message]:
+    """Known records, amended again and again."""
+    first = [message for message in known if b".recorded." in message.value]
     rng = np.random.default_rng(seed)
     for number in count(1_000):
-        message = old[int(rng.integers(len(old)))]
+        message = first[int(rng.integers(len(first)))]
         event = json.loads(message.value)
         event["type"] = event["type"].replace("recorded", "amended")
         event["data"].update(revision=number, recorded_at=utc_now().isoformat())

@@ -26,9 +26,9 @@ SETTLE_S: Final = 10.0
 UNITS: Final = {"recovery_1m_seconds": "s", "takeover_seconds": "s", "rss_1m_mb": "MB"}
 COMMAND: Final = "python -m bench " + " ".join(UNITS)
 EXPLAINED: Final = {
-    "recovery_1m_seconds": "from the assignment of partitions to a worker that was restarted until "
+    "recovery_1m_seconds": "from the assignment of partitions to a restarted worker until "
     f"every region has been looked at; it holds {AREAS} regions and a million records together",
-    "takeover_seconds": f"from the kill of one of two workers, less the session timeout of {SESSION_TIMEOUT_S} s, until "
+    "takeover_seconds": f"from the kill of one of two workers less the session timeout ({SESSION_TIMEOUT_S} s), until "
     "the other has looked at every region",
     "rss_1m_mb": "resident memory of a worker that holds a million records, after its restart and looks",
 }

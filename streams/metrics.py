@@ -104,6 +104,12 @@ class Metrics:
             ["stage"],
             registry=new,
         )
+        self.loop_pause = Histogram(
+            "hotspot_event_loop_pause_seconds",
+            "How long the event loop kept a task waiting",
+            registry=new,
+            buckets=_SHORT,
+        )
         self.lag_records = Gauge("hotspot_lag_records", "Messages not yet processed", ["topic"], registry=new)
         self.lag_seconds = Gauge(
             "hotspot_lag_seconds", "Age of the oldest message not yet processed", ["topic"], registry=new

@@ -93,7 +93,7 @@ TIMES = st.one_of(
     st.integers(0, 2_000_000_000),
     st.none(),
 )
-PLACES = st.sampled_from(
+PLACES: st.SearchStrategy[Any] = st.sampled_from(
     [
         None,
         {},
