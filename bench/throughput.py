@@ -90,7 +90,7 @@ def _quix(python: Path, settings: Settings) -> dict[str, float]:
 
 
 def _json_of(command: Sequence[str]) -> dict[str, float]:
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command[:3])} failed:\n{done.stderr[-2000:]}")
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])

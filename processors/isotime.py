@@ -24,7 +24,8 @@ def read_times(texts: Iterable[str]) -> Ints:
     that no day has are NO_TIME; so is the empty text.
     """
     lines = "\n".join([*texts, ""]).encode()
-    return _read_lines(np.frombuffer(lines, np.uint8))
+    found: Ints = _read_lines(np.frombuffer(lines, np.uint8))
+    return found
 
 
 @njit(cache=True, nogil=True)
@@ -46,7 +47,7 @@ def _read_lines(lines: Bytes) -> Ints:
 def _number(lines: Bytes, begin: int, end: int) -> int:
     value = 0
     for i in range(begin, end):
-        value = value * 10 + (np.int64(lines[i]) - _ZERO)
+        value = value * 10 + int(lines[i]) - _ZERO
     return value
 
 
@@ -65,7 +66,7 @@ def _read(lines: Bytes, begin: int, end: int) -> int:
         at += 1
         digits = 0
         while at < end and _ZERO <= lines[at] <= _ZERO + 9:
-            micros = micros * 10 + (np.int64(lines[at]) - _ZERO)
+            micros = micros * 10 + int(lines[at]) - _ZERO
             digits += 1
             at += 1
         for _ in range(digits, 6):
@@ -77,7 +78,7 @@ def _read(lines: Bytes, begin: int, end: int) -> int:
             return NO_TIME
         offset = off_hours * 60 + off_minutes
         minutes -= offset if lines[at] == _PLUS else -offset
-    return minutes * _MINUTE_US + second * 1_000_000 + micros
+    return int(minutes * _MINUTE_US + second * 1_000_000 + micros)
 
 
 @njit(cache=True, nogil=True)

@@ -2,8 +2,8 @@
 
 What passes here keeps the contract of schemas/events.py, with the same values; what does not pass is not refused, but
 judged by the contract itself, which knows the reasons. Texts pass only where no pattern of schemas/personal.py could
-match, times only in the plainest form of ISO 8601, events only where they bring a record or amend one. Tests hold this
-to be a part of the contract.
+match, times only in the plainest form of ISO 8601, and heartbeats not at all. Tests hold this to be a part of the
+contract.
 """
 
 from __future__ import annotations
@@ -54,6 +54,11 @@ def _may(schema: CoreSchema) -> TypedDictField:
     return core_schema.typed_dict_field(core_schema.with_default_schema(nullable, default=None), required=False)
 
 
+def _seen(schema: CoreSchema) -> TypedDictField:
+    """A field that may be left out or null, and that nobody reads here."""
+    return core_schema.typed_dict_field(core_schema.nullable_schema(schema), required=False)
+
+
 def _object(**fields: TypedDictField) -> CoreSchema:
     return core_schema.typed_dict_schema(fields, extra_behavior="forbid")
 
@@ -70,6 +75,10 @@ _REVISION = {
     "record_id": _must(_record_id),
     "revision": _or(1, core_schema.int_schema(ge=1, le=4_294_967_295, strict=True)),
     "recorded_at": _must(_time),
+}
+_WITHDRAWAL = _object(**_REVISION)
+_DETAILS = {
+    **_REVISION,
     "occurred_at": _must(_time),
     "incident_ref": _may(_record_id),
     "place": _may(
@@ -83,23 +92,23 @@ _REVISION = {
     ),
 }
 _ED = _object(
-    **_REVISION,
+    **_DETAILS,
     site_code=_must(core_schema.str_schema(pattern=r"^[A-Z0-9]{3,9}$")),
     arrived_at=_must(_time),
     assault_method=_must(_code),
-    method_description=_may(_text(_TEXT, 255, 0)),
+    method_description=_seen(_text(_TEXT, 255, 0)),
     location_type=_must(_code),
-    location_description=_may(_text(_TEXT, 255, 0)),
-    alcohol_involved=_may(_flag),
+    location_description=_seen(_text(_TEXT, 255, 0)),
+    alcohol_involved=_seen(_flag),
 )
 _POLICE = _object(
-    **_REVISION,
+    **_DETAILS,
     occurred_to=_may(_time),
     time_precision=_or("minute", core_schema.literal_schema(["minute", "hour", "day", "month"])),
     category=_must(_code),
-    offence_code=_may(_code),
-    location_type=_may(_code),
-    knife=_may(_flag),
+    offence_code=_seen(_code),
+    location_type=_seen(_code),
+    knife=_seen(_flag),
     victims=_or(1, core_schema.int_schema(ge=1, le=255, strict=True)),
 )
 
@@ -114,25 +123,31 @@ class Express(NamedTuple):
 
 
 def _events(kind: str, data: CoreSchema) -> Express:
-    event = _object(
-        specversion=_must(core_schema.literal_schema(["1.0"])),
-        id=_must(_text(_IDENTIFIER, 128)),
-        source=_must(core_schema.str_schema()),
-        type=_must(core_schema.literal_schema([f"hotspot.{kind}.recorded.v1", f"hotspot.{kind}.amended.v1"])),
-        data=_must(data),
-        time=_may(_time),
-        subject=_may(_text(_IDENTIFIER, 128)),
-        datacontenttype=_may(core_schema.literal_schema(["application/json"])),
-        dataschema=_may(_text(_IDENTIFIER, 255, 0)),
-        traceparent=_may(core_schema.str_schema(pattern=_TRACEPARENT)),
-        tracestate=_may(_text(_IDENTIFIER, LONGEST_TEXT, 0)),
-        partitionkey=_may(_text(_IDENTIFIER, 255, 0)),
-    )
+    record, amend, withdraw = (f"hotspot.{kind}.{verb}.v1" for verb in ("recorded", "amended", "withdrawn"))
+    bringing, taking_back = _event([record, amend], data), _event([withdraw], _WITHDRAWAL)
+    event = core_schema.tagged_union_schema({record: bringing, amend: bringing, withdraw: taking_back}, "type")
     # What does not pass is None in its place: one poor event is no reason to look at the others again.
     judged = core_schema.with_default_schema(event, default=None, on_error="default")
     return Express(
         SchemaValidator(core_schema.list_schema(judged)),
         SchemaValidator(core_schema.dict_schema(core_schema.str_schema(), judged)),
+    )
+
+
+def _event(types: list[str], data: CoreSchema) -> CoreSchema:
+    return _object(
+        specversion=_must(core_schema.literal_schema(["1.0"])),
+        id=_must(_text(_IDENTIFIER, 128)),
+        source=_must(core_schema.str_schema()),
+        type=_must(core_schema.literal_schema(types)),
+        data=_must(data),
+        time=_may(_time),
+        subject=_seen(_text(_IDENTIFIER, 128)),
+        datacontenttype=_seen(core_schema.literal_schema(["application/json"])),
+        dataschema=_seen(_text(_IDENTIFIER, 255, 0)),
+        traceparent=_seen(core_schema.str_schema(pattern=_TRACEPARENT)),
+        tracestate=_seen(_text(_IDENTIFIER, LONGEST_TEXT, 0)),
+        partitionkey=_seen(_text(_IDENTIFIER, 255, 0)),
     )
 
 

@@ -89,6 +89,19 @@ def record_hash(source: str, record_id: str) -> int:
     return int.from_bytes(digest, "little")
 
 
+def record_hashes(sources: Iterable[str], record_ids: Iterable[str]) -> NDArray[np.uint64]:
+    """The `record_hash` of each pair; quicker, because what is common to the records of a source is done once."""
+    begun: dict[str, Any] = {}
+    found = []
+    for source, record_id in zip(sources, record_ids, strict=True):
+        if source not in begun:
+            begun[source] = hashlib.blake2b(f"{source}\x00".encode(), digest_size=8)
+        digest = begun[source].copy()
+        digest.update(record_id.encode())
+        found.append(digest.digest())
+    return np.frombuffer(b"".join(found), "<u8")
+
+
 def pack_cell(ix: NDArray[np.int64], iy: NDArray[np.int64]) -> NDArray[np.int64]:
     """One int64 a cell: column in the high half, row in the low half (both may be negative)."""
     return (ix.astype(np.int64) << np.int64(32)) | (iy.astype(np.int64) & np.int64(0xFFFFFFFF))

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +19,15 @@ from numpy.typing import NDArray
 from processors.arrays import Bools, Floats, Ints
 from processors.isotime import NO_TIME, read_times
 from schemas.express import EXPRESS
-from schemas.located import LOCATED, Gate, Kind, LocatedArray, Status, record_hash
+from schemas.located import LOCATED, Gate, Kind, LocatedArray, Status, record_hash, record_hashes
 from streams.codec import Headers
 
 #: A fetch in which so few messages are left to look for the one that is no JSON is left to the contract.
 FEW: Final = 8
-#: Events are read in pieces of this size: a longer one holds the interpreter, and so the event loop, for too long.
-PIECE: Final = 1_000
+#: Events are taken in by so many: more would hold the event loop for too long, where the contract has to judge them.
+PIECE: Final = 750
+#: A message is taken for as many records as it has this many bytes.
+USUAL_BYTES: Final = 600
 
 _SECRET: Final = secrets.token_hex(16)
 _BRACKET: Final = ord("[")
@@ -33,8 +35,18 @@ _BRACKET: Final = ord("[")
 Event = dict[str, Any]
 
 
+class Message(Protocol):
+    """One message of a source topic: as aiokafka fetched it, for instance."""
+
+    @property
+    def value(self) -> bytes | None: ...
+
+    @property
+    def headers(self) -> Headers: ...
+
+
 class RawMessage(NamedTuple):
-    """One message of a source topic as it was fetched."""
+    """A message that comes from elsewhere."""
 
     value: bytes | None
     headers: Headers
@@ -68,6 +80,8 @@ class Batch:
     """All that occur."""
     source: Ints
     """The place of each row's own among them."""
+    spots: Ints
+    """Message and element of each row."""
     rows: LocatedArray
     """All but the number of the source and the cell."""
     occurred_us: Ints
@@ -77,11 +91,12 @@ class Batch:
     """Where the contract must judge after all."""
 
 
-def sort_out(kind: Kind, messages: Sequence[RawMessage], max_bytes: int) -> Sorted:
+def sort_out(kind: Kind, messages: Sequence[Message], max_bytes: int) -> Sorted:
     """Have the express lane judge what a fetch holds."""
     found = Sorted([], [], [])
     singles: list[int] = []
-    for number, (value, headers) in enumerate(messages):
+    for number, message in enumerate(messages):
+        value, headers = message.value, message.headers
         if not value or len(value) > max_bytes or (headers and any(name[:3] == "ce_" for name, _ in headers)):
             found.others.append(Spot(number, ALL))
         elif value[0] == _BRACKET:
@@ -103,9 +118,9 @@ def _batch(kind: Kind, number: int, value: bytes, found: Sorted) -> None:
         _keep(event, Spot(number, element), found)
 
 
-def _join(kind: Kind, messages: Sequence[RawMessage], numbers: Sequence[int], found: Sorted) -> None:
+def _join(kind: Kind, messages: Sequence[Message], numbers: Sequence[int], found: Sorted) -> None:
     names = [f"{_SECRET}{number}" for number in numbers]
-    pairs = [b'"%b":%b' % (name.encode(), messages[n].value) for name, n in zip(names, numbers, strict=True)]
+    pairs = [b'"%b":%b' % (name.encode(), messages[n].value or b"") for name, n in zip(names, numbers, strict=True)]
     try:
         events = EXPRESS[kind].named.validate_json(b"{%b}" % b",".join(pairs))
     except ValueError:
@@ -130,39 +145,53 @@ def _keep(event: Event | None, spot: Spot, found: Sorted) -> None:
 
 
 _OUTER = itemgetter("source", "type", "time", "data")
+_REVISION = itemgetter("record_id", "revision", "recorded_at")
+_DETAILS = ("record_id", "revision", "recorded_at", "occurred_at", "place", "incident_ref")
 _DATA = {
-    Kind.ED: itemgetter("record_id", "revision", "recorded_at", "occurred_at", "place", "incident_ref", "arrived_at"),
-    Kind.POLICE: itemgetter(
-        "record_id",
-        "revision",
-        "recorded_at",
-        "occurred_at",
-        "place",
-        "incident_ref",
-        "occurred_to",
-        "victims",
-        "time_precision",
-    ),
+    Kind.ED: itemgetter(*_DETAILS, "arrived_at"),
+    Kind.POLICE: itemgetter(*_DETAILS, "occurred_to", "victims", "time_precision"),
 }
 _PLACE = itemgetter("longitude", "latitude", "easting", "northing", "precision")
 
 
-def columns(kind: Kind, events: Sequence[Event], latest_us: int, tolerance_us: int) -> Batch:
-    """The columns of events that passed. A time after `latest_us`, or that much after its own record time, is wrong."""
+def batches(kind: Kind, found: Sorted, latest_us: int, tolerance_us: int) -> Iterator[Batch]:
+    """What passed, as columns. A time after `latest_us`, or that much after its own record time, is wrong."""
+    spots = np.array(found.spots)
+    taken_back = np.array([event["type"][-12:-3] == "withdrawn" for event in found.events])
+    if not taken_back.any():
+        yield _details(kind, found.events, spots, latest_us, tolerance_us)
+        return
+    for part, build in ((~taken_back, _details), (taken_back, _withdrawals)):
+        if part.any():
+            events = [found.events[place] for place in np.flatnonzero(part).tolist()]
+            yield build(kind, events, spots[part], latest_us, tolerance_us)
+
+
+def _withdrawals(kind: Kind, events: Sequence[Event], spots: Ints, latest_us: int, _: int) -> Batch:
+    source, _types, times, data = zip(*map(_OUTER, events), strict=True)
+    names, revision, recorded = zip(*map(_REVISION, data), strict=True)
+    rows, recorded_us = _rows(kind, source, names, revision, recorded)
+    rows["status"] = Status.WITHDRAWN
+    rows["weight"] = 1
+    rows["occurred"] = recorded_us // 1_000_000
+    wrong = (recorded_us == NO_TIME) | (recorded_us > latest_us) | _wrong_times(times, None)
+    nowhere = np.full((len(events), 4), np.nan)
+    return Batch(*_numbered(source), spots, rows, np.full(len(events), NO_TIME), nowhere, wrong)
+
+
+def _details(kind: Kind, events: Sequence[Event], spots: Ints, latest_us: int, tolerance_us: int) -> Batch:
     source, types, times, data = zip(*map(_OUTER, events), strict=True)
-    names, revision, recorded, occurred, place, incident, third, *more = zip(*map(_DATA[kind], data), strict=True)
-    rows = np.zeros(len(events), LOCATED)
-    rows["record"] = [record_hash(name, record) for name, record in zip(source, names, strict=True)]
-    rows["revision"] = revision
-    rows["kind"] = int(kind)
-    rows["status"] = [Status.AMENDED if name[-11:-3] == ".amended" else Status.RECORDED for name in types]
+    columns: list[tuple[Any, ...]] = list(zip(*map(_DATA[kind], data), strict=True))
+    names, revision, recorded, occurred, place, incident, third, *more = columns
+    rows, recorded_us = _rows(kind, source, names, revision, recorded)
+    rows["status"] = [_STATUS[name[-11:-3]] for name in types]
     rows["weight"] = more[0] if more else 1
-    recorded_us, occurred_us = read_times(recorded), read_times(occurred)
-    rows["recorded_us"] = recorded_us
+    occurred_us = read_times(occurred)
     rows["occurred"] = occurred_us // 1_000_000
-    rows["incident"] = [
-        record_hash(name, reference) if reference else 0 for name, reference in zip(source, incident, strict=True)
-    ]
+    if any(incident):
+        rows["incident"] = [
+            record_hash(name, reference) if reference else 0 for name, reference in zip(source, incident, strict=True)
+        ]
     last = np.minimum(latest_us, recorded_us + tolerance_us)
     wrong = (recorded_us == NO_TIME) | (recorded_us > latest_us) | (occurred_us == NO_TIME) | (occurred_us > last)
     wrong |= _wrong_times(third, last) | _wrong_times(times, None)
@@ -172,13 +201,31 @@ def columns(kind: Kind, events: Sequence[Event], latest_us: int, tolerance_us: i
     given = np.array([found is not None for found in place])
     wrong |= ~pairs.all(axis=1) | (given & ~located.any(axis=1))
     if more:
-        rows["gate"] = np.where([word in _IMPRECISE for word in more[1]], Gate.IMPRECISE_TIME, Gate.NONE)
+        rows["gate"] = [Gate.IMPRECISE_TIME if word in _IMPRECISE else Gate.NONE for word in more[1]]
     rows["gate"][~given | area] = Gate.NO_LOCATION
-    sources = list(dict.fromkeys(source))
-    number = {name: place for place, name in enumerate(sources)}
-    return Batch(sources, np.array([number[name] for name in source]), rows, occurred_us, places, wrong)
+    return Batch(*_numbered(source), spots, rows, occurred_us, places, wrong)
 
 
+def _rows(
+    kind: Kind, source: Sequence[str], names: Sequence[str], revision: Sequence[int], recorded: Sequence[str]
+) -> tuple[LocatedArray, Ints]:
+    """Rows with what all revisions say, and the record times."""
+    rows = np.zeros(len(source), LOCATED)
+    rows["record"] = record_hashes(source, names)
+    rows["revision"] = revision
+    rows["kind"] = int(kind)
+    recorded_us = read_times(recorded)
+    rows["recorded_us"] = recorded_us
+    return rows, recorded_us
+
+
+def _numbered(source: Sequence[str]) -> tuple[list[str], Ints]:
+    """The sources that occur, and the place of each row's own among them."""
+    number = {name: place for place, name in enumerate(dict.fromkeys(source))}
+    return list(number), np.array([number[name] for name in source])
+
+
+_STATUS = {"recorded": Status.RECORDED, ".amended": Status.AMENDED}
 _IMPRECISE = ("day", "month")
 
 
@@ -202,13 +249,16 @@ def _places(place: Iterable[Event | None]) -> tuple[Floats, Bools]:
 _NOWHERE = (None, None, None, None, "")
 
 
-def pieces(messages: Sequence[RawMessage]) -> Iterator[Sequence[RawMessage]]:
-    """A fetch in parts of about as many records; a JSON batch counts by its size."""
+AnyMessage = TypeVar("AnyMessage", bound=Message)
+
+
+def pieces(messages: Sequence[AnyMessage]) -> Iterator[Sequence[AnyMessage]]:
+    """A fetch in parts of about PIECE records, where a message counts by its size."""
     begin, records = 0, 0
-    for number, message in enumerate(messages):
-        records += 1 + len(message.value or b"") // 500
+    for number, message in enumerate(messages, 1):
+        records += 1 + len(message.value or b"") // USUAL_BYTES
         if records >= PIECE:
-            yield messages[begin : number + 1]
-            begin, records = number + 1, 0
+            yield messages[begin:number]
+            begin, records = number, 0
     if begin < len(messages):
         yield messages[begin:]

@@ -13,13 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processors.grid import Grid
+from processors.isotime import NO_TIME
 from schemas.events import EdAttendance, Heartbeat, PoliceIncident, Withdrawal
 from schemas.located import HEARTBEAT, LOCATED, Gate, Kind, LocatedArray, Status, join, pick, record_hash
 from schemas.personal import personal_data_in
 from schemas.reasons import RejectReason
 from schemas.region import RegionFile, RegionFileError, Source
 from streams.codec import Accepted, Parsed, Rejected, parse, parse_elements
-from streams.express import ALL, RawMessage, Sorted, Spot, columns, sort_out
+from streams.express import ALL, Batch, Message, Sorted, Spot, batches, sort_out
+from streams.express import RawMessage as RawMessage
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 SourceData = EdAttendance | PoliceIncident | Withdrawal | Heartbeat
@@ -72,9 +74,10 @@ class Intake:
         return observed
 
     def note(self, source: str, recorded_us: NDArray[np.int64], occurred_us: NDArray[np.int64]) -> None:
-        """Accepted records of a source."""
-        delays_s = (recorded_us - occurred_us) / 1_000_000
-        self.see(source, int(recorded_us.max())).delays_s.extend(delays_s.tolist())
+        """Accepted records of a source; withdrawals have no event time."""
+        observed = self.see(source, int(recorded_us.max()))
+        known = occurred_us != NO_TIME
+        observed.delays_s.extend(((recorded_us - occurred_us)[known] / 1_000_000).tolist())
 
 
 class _Draft(NamedTuple):
@@ -212,7 +215,7 @@ class Registry:
 
 def take_in(
     kind: Kind,
-    messages: Sequence[RawMessage],
+    messages: Sequence[Message],
     registry: Registry,
     now: datetime,
     *,
@@ -239,19 +242,19 @@ def take_in(
         part, refusals = registry.desks[region].locate(of_region)
         intake.refusals.extend(refusals)
         parts.setdefault(region, []).append(part)
-    for region, of_region in parts.items():
-        rows = _in_order(of_region)
+    for region, found_there in parts.items():
+        rows = _in_order(found_there)
         if len(rows):
             intake.rows[region] = rows
     return intake
 
 
 def _judged(
-    kind: Kind, messages: Sequence[RawMessage], spots: Sequence[Spot], max_bytes: int
+    kind: Kind, messages: Sequence[Message], spots: Sequence[Spot], max_bytes: int
 ) -> Iterator[tuple[Spot, Parsed]]:
     """What the contract says of events that did not take the express lane."""
     for number, of_message in groupby(spots, key=attrgetter("message")):
-        value, headers = messages[number]
+        value, headers = messages[number].value, messages[number].headers
         places = [spot.element for spot in of_message]
         if places == [ALL]:
             found: Iterator[tuple[int, Parsed]] = enumerate(parse(kind, value, headers, max_bytes))
@@ -278,26 +281,38 @@ def _quickly(
     """Locate what passed the express lane; returns the spots of what is wrong all the same, for the contract to say."""
     if not found.events:
         return []
-    batch = columns(kind, found.events, _micros(limits.latest), limits.tolerance // _MICROSECOND)
-    spots, rows, good = np.array(found.spots), batch.rows, ~batch.wrong
+    others: list[Spot] = []
+    for batch in batches(kind, found, _micros(limits.latest), limits.tolerance // _MICROSECOND):
+        good = ~batch.wrong & _place_batch(batch, kind, registry, intake, parts)
+        others.extend(Spot(*spot) for spot in batch.spots[~good].tolist())
+    return others
+
+
+def _place_batch(
+    batch: Batch, kind: Kind, registry: Registry, intake: Intake, parts: dict[str, list[_Part]]
+) -> NDArray[np.bool_]:
+    """Locate the rows of a batch; returns which of them a region has taken."""
+    rows = batch.rows
+    found = [registry.find_clean(name, kind) for name in batch.sources]
+    rows["source"] = np.array([registered.number if registered else 0 for registered in found])[batch.source]
     metres = np.isnan(batch.places[:, 0])
     coordinates = np.where(metres[:, None], batch.places[:, 2:], batch.places[:, :2])
     placed = ~np.isnan(coordinates[:, 0])
-    for number, name in enumerate(batch.sources):
-        ours = batch.source == number
-        registered = registry.find_clean(name, kind)
-        if registered is None:
-            good &= ~ours
-            continue
-        rows["source"][ours] = registered.number
-        index = np.flatnonzero(good & ours & placed)
-        inside = registered.desk.place(rows, index, coordinates[index], metres[index])
-        good[index[~inside]] = False
-        ours &= good
+    taken = np.zeros(len(rows), dtype=np.bool_)
+    for desk in {registered.desk.region.id: registered.desk for registered in found if registered}.values():
+        of_desk = np.array([registered is not None and registered.desk is desk for registered in found])
+        ours = of_desk[batch.source] & ~batch.wrong
+        index = np.flatnonzero(ours & placed)
+        inside = desk.place(rows, index, coordinates[index], metres[index])
+        ours[index[~inside]] = False
         if ours.any():
-            parts.setdefault(registered.desk.region.id, []).append(_Part(spots[ours], pick(rows, ours)))
+            parts.setdefault(desk.region.id, []).append(_Part(batch.spots[ours], pick(rows, ours)))
+            taken |= ours
+    for number, name in enumerate(batch.sources):
+        ours = taken & (batch.source == number)
+        if ours.any():
             intake.note(name, rows["recorded_us"][ours], batch.occurred_us[ours])
-    return [found.spots[place] for place in np.flatnonzero(~good).tolist()]
+    return taken
 
 
 def _micros(moment: datetime) -> int:

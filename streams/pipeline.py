@@ -8,7 +8,8 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -16,19 +17,20 @@ from pydantic import ValidationError
 from redis.exceptions import RedisError
 
 from alerts.monitor import LOOKS_AT_ONCE, LookOutcome, RegionMonitor, Tally
-from alerts.schedule import Arrival
+from alerts.schedule import Arrival, Input
 from processors.warm import warm_up
 from schemas.alert import AlertEvent, LookReports, alert_event
 from schemas.base import Clock
 from schemas.deadletter import DeadLetter
 from schemas.feeds import FeedProblem
 from schemas.layers import LayerSettings
-from schemas.located import Kind
+from schemas.located import Kind, LocatedArray, join
 from schemas.settings import Settings
 from streams.accounting import Accounting
 from streams.episodes_store import EpisodeStore
+from streams.express import pieces
 from streams.fetch import Fetch
-from streams.ingest import Intake, RawMessage, Refusal, Registry, take_in
+from streams.ingest import Intake, Refusal, Registry, take_in
 from streams.located import LocatedBatch
 from streams.state import RegionState
 from streams.topics import Topics
@@ -41,6 +43,8 @@ BACKLOG_S = 2.0
 LOOKS_A_MESSAGE = 500
 #: Offsets in a located batch are counted from its first in so many bits.
 _FARTHEST = 2**16
+#: Rows that are sent at once: what follows has work then while the rest of a large fetch is parsed.
+LOCATED_ROWS = 4_000
 RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
@@ -50,6 +54,32 @@ class Sender(Protocol):
     async def __call__(
         self, topic: str, key: bytes | None, value: bytes, headers: Sequence[tuple[str, bytes]] = ()
     ) -> Awaitable[Any]: ...
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """What came of a part of a fetch, to be sent as one located message a region."""
+
+    first_offset: int
+    rows: dict[str, list[LocatedArray]] = field(default_factory=dict)
+    """By region of which a record or a heartbeat was heard."""
+    records: int = 0
+    received_us: int = 0
+    published_ms: int = 0
+
+    def add(self, intake: Intake, now: datetime, records: Sequence[Any]) -> None:
+        """Take in what came of some messages."""
+        offsets = np.array([record.offset for record in records]) - self.first_offset
+        for region, rows in intake.rows.items():
+            rows["reserved"] = offsets[rows["reserved"]]
+            self.rows.setdefault(region, []).append(rows)
+            self.records += len(rows)
+        self.received_us = int(now.timestamp() * 1_000_000)
+        self.published_ms = max(self.published_ms, *(record.timestamp for record in records))
+
+    def batch(self, region: str, source: Input) -> LocatedBatch:
+        """The message for a region."""
+        return LocatedBatch(join(self.rows[region]), source, self.first_offset, self.received_us, self.published_ms)
 
 
 class Ingest:
@@ -66,37 +96,47 @@ class Ingest:
 
     async def handle(self, kind: Kind, fetch: Fetch) -> None:
         """One fetch of a source topic. Returns when the broker has all that came of it."""
-        for piece in _pieces(fetch):
-            await self._take_in(kind, piece)
+        buried: list[Awaitable[Any]] = []
+        sent: list[Awaitable[Any]] = []
+        for part in _countable(fetch):
+            waiting = _Waiting(part.records[0].offset)
+            for records in pieces(part.records):
+                now = self._clock()
+                intake = take_in(
+                    kind,
+                    records,
+                    self._registry,
+                    now,
+                    max_bytes=self._settings.max_message_bytes,
+                    tolerance_s=self._settings.future_tolerance_s,
+                )
+                buried += [
+                    await self._bury(kind, fetch, records[refusal.position], refusal) for refusal in intake.refusals
+                ]
+                waiting.add(intake, now, records)
+                self._observe(intake)
+                if waiting.records >= LOCATED_ROWS:
+                    sent = await self._send_located((int(kind), fetch.partition), waiting, sent)
+                    waiting = _Waiting(records[-1].offset + 1)
+                await asyncio.sleep(0)  # other agents, probes and the group's heartbeat are not kept waiting
+            sent = await self._send_located((int(kind), fetch.partition), waiting, sent)
+        await asyncio.gather(*buried, *sent)
 
-    async def _take_in(self, kind: Kind, fetch: Fetch) -> None:
-        now = self._clock()
-        intake = take_in(
-            kind,
-            [RawMessage(record.value, record.headers) for record in fetch.records],
-            self._registry,
-            now,
-            max_bytes=self._settings.max_message_bytes,
-            tolerance_s=self._settings.future_tolerance_s,
-        )
-        offsets = np.array([record.offset for record in fetch.records])
-        pending = [await self._bury(kind, fetch, refusal) for refusal in intake.refusals]
-        published_ms = max(record.timestamp for record in fetch.records)
-        for region, rows in sorted(intake.rows.items()):
-            rows["reserved"] = offsets[rows["reserved"]] - offsets[0]
-            batch = LocatedBatch(
-                rows,
-                (int(kind), fetch.partition),
-                int(offsets[0]),
-                int(now.timestamp() * 1_000_000),
-                published_ms,
-            )
-            pending.append(await self._send(self._topics.located, region.encode(), batch.to_bytes()))
-        await asyncio.gather(*pending)
-        self._observe(intake)
+    async def _send_located(
+        self, fetch: Fetch, waiting: _Waiting, before: list[Awaitable[Any]]
+    ) -> list[Awaitable[Any]]:
+        """Send on what waits, once the broker has what went before it.
 
-    async def _bury(self, kind: Kind, fetch: Fetch, refusal: Refusal) -> Awaitable[Any]:
-        record, rejected = fetch.records[refusal.position], refusal.rejected
+        A region passes over what lies before the last that it took of an input, so nothing may overtake.
+        """
+        await asyncio.gather(*before)
+        return [
+            await self._send(self._topics.located, region.encode(), waiting.batch(region, source).to_bytes())
+            for region in sorted(waiting.rows)
+        ]
+
+    async def _bury(self, kind: Kind, fetch: Fetch, record: Any, refusal: Refusal) -> Awaitable[Any]:
+        rejected = refusal.rejected
         letter = DeadLetter(
             reason=rejected.reason,
             detail=rejected.detail[:300],
@@ -113,12 +153,10 @@ class Ingest:
         for source, observed in intake.observed.items():
             self._latest[source] = max(observed.latest, self._latest.get(source, 0.0))
             self._metrics.last_record.labels(source).set(self._latest[source])
-            reporting_delay = self._metrics.reporting_delay.labels(source)
-            for delay_s in observed.delays_s:
-                reporting_delay.observe(delay_s)
+            self._metrics.reporting_delay.observe(source, observed.delays_s)
 
 
-def _pieces(fetch: Fetch) -> Iterator[Fetch]:
+def _countable(fetch: Fetch) -> Iterator[Fetch]:
     """The fetch, cut where transactions or compaction left holes so wide that offsets in it cannot be counted."""
     begin = 0
     for end, record in enumerate(fetch.records):
