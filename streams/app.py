@@ -87,7 +87,7 @@ class Worker:
         self.faust = self._build_faust()
         self.store = EpisodeStore(settings.redis_url, settings.prefix)
         self.ingest = Ingest(settings, self.registry, clock, self._send, self.accounting)
-        self.monitoring = Monitoring(settings, self._build_monitor, self._send, self._flush, self.accounting)
+        self.monitoring = Monitoring(settings, self._build_monitor, self._send, self._flush, self.accounting, self)
         self.deliver = Deliver(self.store, self.accounting, notify)
         self.health = HealthServer(
             settings.metrics_host, settings.metrics_port, self.metrics, self.unready, self.current_episodes
@@ -130,6 +130,15 @@ class Worker:
         if not self._assigned:
             return "partitions are not assigned and recovered yet"
         return None
+
+    def generation(self) -> int:
+        """Of the group of workers, as of the last assignment."""
+        return max(0, int(self.faust.consumer_generation_id))
+
+    def in_session(self) -> bool:
+        """Whether no other worker can have been given the regions of this one: never while members change."""
+        silent_s: float = self.faust.consumer.silent_s
+        return bool(self.faust.rebalancing) or silent_s < self.settings.session_timeout_s
 
     @property
     def calibrated_regions(self) -> frozenset[str]:

@@ -82,6 +82,32 @@ class _Waiting:
         return LocatedBatch(join(self.rows[region]), source, self.first_offset, self.received_us, self.published_ms)
 
 
+class SessionLostError(RuntimeError):
+    """The group of workers has not heard of this one for so long that another may hold its regions."""
+
+
+class Membership(Protocol):
+    """What is known of this worker's place in the group of workers."""
+
+    def generation(self) -> int:
+        """Of the group; it grows with each change of members."""
+
+    def in_session(self) -> bool:
+        """Whether no other worker can have been given the regions of this one."""
+
+
+class Alone:
+    """A worker without a group."""
+
+    def generation(self) -> int:
+        """The first."""
+        return 0
+
+    def in_session(self) -> bool:
+        """There is nobody else."""
+        return True
+
+
 class Ingest:
     """Source topics to located batches and dead letters."""
 
@@ -123,7 +149,7 @@ class Ingest:
         await asyncio.gather(*buried, *sent)
 
     async def _send_located(
-        self, fetch: Fetch, waiting: _Waiting, before: list[Awaitable[Any]]
+        self, source: Input, waiting: _Waiting, before: list[Awaitable[Any]]
     ) -> list[Awaitable[Any]]:
         """Send on what waits, once the broker has what went before it.
 
@@ -187,8 +213,10 @@ class Monitoring:
         send: Sender,
         flush: Callable[[], Awaitable[None]],
         accounting: Accounting,
+        membership: Membership | None = None,
     ) -> None:
         self._build, self._send, self._flush, self._accounting = build, send, flush, accounting
+        self._membership = membership or Alone()
         self._replay = settings.clock == "replay"
         self._topics = Topics(settings.prefix)
         self._metrics = accounting.metrics
@@ -222,7 +250,7 @@ class Monitoring:
         if monitor is None:
             log.error("located batch for region %s, which no region file describes", region)
             return None
-        saved = state.load(region)
+        saved = state.load(region, self._membership.generation())
         if saved.parts:
             await self._in_kernel_thread(lambda: monitor.restore(saved.parts))
             await self._publish(saved.outbox)
@@ -259,8 +287,10 @@ class Monitoring:
         tally, looks, parts = await self._in_kernel_thread(lambda: self._work(monitor, batches))
         self._metrics.apply_seconds.labels(region).observe(time.perf_counter() - started)
         outbox = [alert_event(alert) for look in looks for alert in look.alerts]
+        self._stay_in_session()
         state.save(region, parts, outbox, held.next_offset)
         await self._flush()
+        self._stay_in_session()
         await self._publish(outbox)
         await self._report(region, looks)
         if looks and not self._replay:
@@ -268,6 +298,11 @@ class Monitoring:
         self._accounting.settle(tally)
         self._observe(region, monitor, looks, outbox, published_ms)
         return len(looks) >= LOOKS_AT_ONCE
+
+    def _stay_in_session(self) -> None:
+        """A worker that was stopped or cut off for too long writes nothing of what it had in hand."""
+        if not self._membership.in_session():
+            raise SessionLostError("The group of workers did not hear of this one for longer than its session.")
 
     def _work(
         self, monitor: RegionMonitor, batches: list[LocatedBatch]

@@ -60,7 +60,7 @@ def summary(intake: Intake) -> tuple[Any, ...]:
     rows = join(intake.rows.values()).tolist()
     refusals = [(refusal.position, *refusal.rejected) for refusal in intake.refusals]
     observed = {name: (found.latest, sorted(found.delays_s)) for name, found in intake.observed.items()}
-    return rows, sorted(refusals), intake.watermark_us, intake.heard, observed
+    return rows, sorted(refusals), sorted(intake.rows), observed
 
 
 def passes(kind: Kind, event: Event) -> bool:
