@@ -3,10 +3,12 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+ROUNDS ?= 10
+SEED ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs bench lock generated servers clean
+.PHONY: help demo test check docs bench soak chaos lock generated servers clean
 
 help: ## Say what each command does
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -38,8 +40,14 @@ docs: $(VENV)/.dev ## The site of docs/ into build/docs; fails on a warning or a
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --doctree-dir build/doctrees docs build/docs
 	$(BIN)/python -m docs.extensions.links build/docs
 
-bench: $(VENV)/.dev ## Measure what is promised; writes bench/results.json
+bench: $(VENV)/.dev servers ## Measure what is promised; writes bench/results.json
 	$(BIN)/python -m bench $(ARGS)
+
+chaos: $(VENV)/.dev servers ## Kill, stop and cut off workers and broker, and compare: ROUNDS=200 SEED=7, or one ROUND=13
+	$(BIN)/python -m chaos --rounds $(ROUNDS) --seed $(SEED) $(if $(ROUND),--only $(ROUND)) $(ARGS)
+
+soak: $(VENV)/.dev servers ## Half an hour at 1,000 records/s: memory must be flat; ARGS="--minutes 5" for less
+	$(BIN)/python -m bench.soak $(ARGS)
 
 servers: ## What the tests talk to: Kafka, Redis, Prometheus (installed where this machine allows it)
 	@sh tests/servers/install.sh

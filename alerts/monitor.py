@@ -36,7 +36,7 @@ from alerts.evidence import recount, touches
 from alerts.handling import Memory, Taken, active, forget, lift, remember, take_in, wait
 from alerts.known import Ahead
 from alerts.publication import Ledger, Publication
-from alerts.schedule import Input, ReplaySchedule
+from alerts.schedule import Arrival, Input, ReplaySchedule
 from alerts.telling import Moment, Teller
 from processors.calibration import Calibration
 from processors.detector import Detector, Look
@@ -53,7 +53,7 @@ from schemas.episodes import Mute
 from schemas.feedback import Feedback
 from schemas.feeds import FeedNotice, feed_sentence
 from schemas.layers import LayerSettings, MapLayers
-from schemas.located import LOCATED, Gate, Kind, LocatedArray, join
+from schemas.located import HEARTBEAT, LOCATED, Gate, Kind, LocatedArray, join, pick
 from schemas.region import RegionFile
 
 #: Most looks of one `advance`: what they found is held in memory until it is sent.
@@ -84,7 +84,7 @@ class _State(Contract):
     episodes: tuple[Episode, ...]
     tracker: Tracker
     last_look: int
-    schedule: tuple[int, tuple[tuple[int, int, int], ...]] | None
+    schedule: tuple[int, tuple[tuple[int, int, int, int], ...]] | None
     memory: Memory = Memory()
     unlocated: dict[str, float] = Field(default_factory=dict)
 
@@ -136,19 +136,25 @@ class RegionMonitor:
         self._note(applied.removed)
         return _tally(rows["kind"], rows["gate"], applied.outcome)
 
-    def advance(self, batches: Iterable[tuple[LocatedArray, Input, int]], now: int) -> tuple[Tally, list[LookOutcome]]:
-        """Apply located batches (rows, input, watermark µs), and look when it is time.
+    def advance(
+        self, batches: Iterable[Arrival | tuple[LocatedArray, Input, int]], now: int
+    ) -> tuple[Tally, list[LookOutcome]]:
+        """Apply located batches (rows, input, watermark µs, perhaps offsets), and look when it is time.
 
         Wall clock: one look, at `now` (seconds). Replay clock: a look at each due moment below the watermark, up to
         LOOKS_AT_ONCE; with as many looks, call again without batches for the rest.
         """
         if self._schedule is None:
-            rows = [rows for rows, _, _ in batches if len(rows)]
-            tally = self.apply(join(rows)) if rows else Counter()
+            rows = join(batch[0] for batch in batches)
+            tally = self.take(rows) if len(rows) else Counter()
             return tally, [self.look(max(now, self.last_look))]
-        for new, source, watermark_us in batches:
-            self._schedule.offer(new, source, watermark_us)
+        for batch in batches:
+            self._schedule.offer(*batch)
         return self._replay(self._schedule)
+
+    def take(self, rows: LocatedArray) -> Tally:
+        """Apply rows as they come from an input, heartbeats among them. Returns what became of the records."""
+        return self.apply(pick(rows, rows["revision"] != HEARTBEAT))
 
     def _replay(self, schedule: ReplaySchedule) -> tuple[Tally, list[LookOutcome]]:
         steps = schedule.due(LOOKS_AT_ONCE)

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+from numpy.typing import NDArray
 
 from processors.runs import Steps
-from schemas.located import LOCATED, LocatedArray, join, pick
+from schemas.located import HEARTBEAT, LOCATED, LocatedArray, join, pick
 
 Input = tuple[int, int]
 MICRO = 1_000_000
 _NONE = np.empty(0, LOCATED)
+_NO_TIMES = np.empty(0, np.int64)
+
+
+class Arrival(NamedTuple):
+    """Rows of one input, in the order in which they lie in it."""
+
+    rows: LocatedArray
+    source: Input
+    watermark_us: int
+    """How far the record time of the input has come, by these rows or by what else it held."""
+    offsets: NDArray[np.int64] | None = None
+    """Where in the input each row lies; None where nothing is ever delivered again."""
 
 
 class ReplaySchedule:
@@ -21,6 +36,9 @@ class ReplaySchedule:
         input A  ──r1────r2──────────────r5──▶
         input B  ─────r3──────r4──▶ watermark
                   looks at the quarters after r1, r3, r2 and r4; r5 waits for input B
+
+    A row that comes after a later one of its input, late or sent twice, becomes known when that one did: what is known
+    when depends on the order in each input alone. What is delivered again is passed over: it calls for no look.
     """
 
     def __init__(self, inputs: frozenset[Input], look_s: int) -> None:
@@ -28,14 +46,30 @@ class ReplaySchedule:
         self._watermarks: dict[Input, int] = {}
         self._inputs = inputs
         self._last_look_us = 0
+        self._next_offsets: dict[Input, int] = {}
         self._held: list[LocatedArray] = []
+        self._known: list[NDArray[np.int64]] = []
+        """When each row held became known, microseconds."""
         self._in_order = False
 
-    def offer(self, rows: LocatedArray, source: Input, watermark_us: int) -> None:
-        """Take rows of one input, and how far its record time has come."""
+    def offer(
+        self, rows: LocatedArray, source: Input, watermark_us: int, offsets: NDArray[np.int64] | None = None
+    ) -> None:
+        """Take rows of one input, and how far its record time has come; the arguments are those of an `Arrival`."""
+        if offsets is not None:
+            new = offsets >= self._next_offsets.get(source, 0)
+            rows = pick(rows, new)
+            if len(rows):
+                self._next_offsets[source] = int(offsets[-1]) + 1
         if len(rows):
-            self._held.append(rows)
-            self._in_order = False
+            known_us = np.maximum.accumulate(rows["recorded_us"])
+            np.maximum(known_us, self._watermarks.get(source, known_us[0]), out=known_us)
+            watermark_us = max(watermark_us, int(known_us[-1]))
+            records = rows["revision"] != HEARTBEAT
+            if records.any():
+                self._held.append(_unplaced(pick(rows, records)))
+                self._known.append(known_us[records])
+                self._in_order = False
         self._watermarks[source] = max(watermark_us, self._watermarks.get(source, watermark_us))
 
     @property
@@ -51,8 +85,7 @@ class ReplaySchedule:
         What is beyond the limit stays for the next call.
         """
         watermark = self.watermark_us
-        rows = self._sorted() if self._held and watermark is not None else _NONE
-        known_us = np.ascontiguousarray(rows["recorded_us"])  # a strided field would be copied by each search
+        rows, known_us = self._sorted() if self._held and watermark is not None else (_NONE, _NO_TIMES)
         ends: list[int] = []
         moments: list[int] = []
         start = 0
@@ -66,25 +99,37 @@ class ReplaySchedule:
             ends.append(start)
             moments.append(look_us // MICRO)
         if moments:
-            self._held = [rows[start:]] if start < len(rows) else []
+            self._held, self._known = ([rows[start:]], [known_us[start:]]) if start < len(rows) else ([], [])
         return Steps(rows[:start], np.array(ends, np.int64), np.array(moments, np.int64))
 
-    def _sorted(self) -> LocatedArray:
-        """The rows held, in the order in which they became known."""
+    def _sorted(self) -> tuple[LocatedArray, NDArray[np.int64]]:
+        """The rows held, in the order in which they became known, and when each did."""
         if not self._in_order:
-            rows = join(self._held)
-            self._held = [pick(rows, np.lexsort((rows["revision"], rows["record"], rows["recorded_us"])))]
+            rows, known_us = join(self._held), np.concatenate(self._known)
+            order = np.lexsort((rows["revision"], rows["record"], rows["recorded_us"], known_us))
+            self._held, self._known = [pick(rows, order)], [known_us[order]]
             self._in_order = True
-        return self._held[0]
+        return self._held[0], self._known[0]
 
-    def state(self) -> tuple[int, list[tuple[int, int, int]], bytes]:
-        """Last look (µs), watermarks (kind, partition, µs), rows held: what must survive a restart."""
-        held = self._sorted().tobytes() if self._held else b""
-        return self._last_look_us, [(*key, value) for key, value in sorted(self._watermarks.items())], held
+    def state(self) -> tuple[int, list[tuple[int, int, int, int]], bytes]:
+        """Last look (µs), what is known of each input (kind, partition, watermark in µs, offset after what was taken),
+        rows held and when they became known: what must survive a restart."""
+        held = b"".join(array.tobytes() for array in self._sorted()) if self._held else b""
+        inputs = [(*key, value, self._next_offsets.get(key, 0)) for key, value in sorted(self._watermarks.items())]
+        return self._last_look_us, inputs, held
 
-    def restore(self, last_look_us: int, watermarks: list[tuple[int, int, int]], held: bytes) -> None:
+    def restore(self, last_look_us: int, inputs: list[tuple[int, int, int, int]], held: bytes) -> None:
         """Go on from a state."""
         self._last_look_us = last_look_us
-        self._watermarks = {(kind, partition): value for kind, partition, value in watermarks}
-        self._held = [join([np.frombuffer(held, dtype=LOCATED)])] if held else []
+        self._watermarks = {(kind, partition): value for kind, partition, value, _ in inputs}
+        self._next_offsets = {(kind, partition): offset for kind, partition, _, offset in inputs if offset}
+        count = len(held) // (LOCATED.itemsize + _NO_TIMES.itemsize)
+        self._held = [join([np.frombuffer(held, LOCATED, count)])] if held else []
+        self._known = [np.frombuffer(held, np.int64, count, offset=count * LOCATED.itemsize)] if held else []
         self._in_order = False
+
+
+def _unplaced(rows: LocatedArray) -> LocatedArray:
+    """The same records, wherever in a batch they came."""
+    rows["reserved"] = 0
+    return rows

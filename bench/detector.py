@@ -54,6 +54,12 @@ def detector_figure(name: str, runs: int) -> tuple[float, str, list[float], str,
     return round(median(found), 3), UNITS[name], found, f"python -m bench.detector {part}", EXPLAINED[name]
 
 
+def detector_seconds(run: int) -> float:
+    """One run of ten years of Chicago; `run` tells runs apart."""
+    data_file(CHICAGO)
+    return _measured("chicago", run)["chicago_10y_seconds"]
+
+
 @cache
 def _measured(part: str, run: int) -> dict[str, float]:
     """One run of a part, in a process of its own; it gives several figures."""

@@ -34,9 +34,13 @@ from streams.topics import LARGEST_MESSAGE, Topics, create_topics, partition_cou
 
 log = logging.getLogger(__name__)
 
-#: Most records handed to an agent at once: parsing them holds the event loop for about 30 ms.
+#: Most messages of one poll, whatever the partition.
 FETCH_RECORDS = 1000
 OBSERVE_S = 2.0
+#: How often it is asked whether the event loop answers, seconds.
+WATCH_S = 0.02
+#: A member of the group asks so often whether another is gone: what a take-over takes beyond the session timeout.
+HEARTBEAT_S = 1.0
 
 
 def _settle_heap() -> None:
@@ -83,7 +87,7 @@ class Worker:
         self.faust = self._build_faust()
         self.store = EpisodeStore(settings.redis_url, settings.prefix)
         self.ingest = Ingest(settings, self.registry, clock, self._send, self.accounting)
-        self.monitoring = Monitoring(settings, self._build_monitor, self._send, self._flush, self.accounting)
+        self.monitoring = Monitoring(settings, self._build_monitor, self._send, self._flush, self.accounting, self)
         self.deliver = Deliver(self.store, self.accounting, notify)
         self.health = HealthServer(
             settings.metrics_host, settings.metrics_port, self.metrics, self.unready, self.current_episodes
@@ -107,7 +111,7 @@ class Worker:
         await self.monitoring.warm_up()
         _settle_heap()
         await self.faust.start()
-        self._tasks = [asyncio.create_task(self._observe_forever())]
+        self._tasks = [asyncio.create_task(self._observe_forever()), asyncio.create_task(self._watch_forever())]
         if self.settings.clock == "wall":
             self._tasks.append(asyncio.create_task(self._tick_forever()))
 
@@ -126,6 +130,15 @@ class Worker:
         if not self._assigned:
             return "partitions are not assigned and recovered yet"
         return None
+
+    def generation(self) -> int:
+        """Of the group of workers, as of the last assignment."""
+        return max(0, int(self.faust.consumer_generation_id))
+
+    def in_session(self) -> bool:
+        """Whether no other worker can have been given the regions of this one: never while members change."""
+        silent_s: float = self.faust.consumer.silent_s
+        return bool(self.faust.rebalancing) or silent_s < self.settings.session_timeout_s
 
     @property
     def calibrated_regions(self) -> frozenset[str]:
@@ -170,7 +183,7 @@ class Worker:
             broker_max_poll_records=FETCH_RECORDS,
             broker_commit_interval=settings.commit_seconds,
             broker_session_timeout=settings.session_timeout_s,
-            broker_heartbeat_interval=settings.session_timeout_s / 5,
+            broker_heartbeat_interval=min(HEARTBEAT_S, settings.session_timeout_s / 5),
             broker_rebalance_timeout=settings.session_timeout_s,
             stream_buffer_maxsize=2,  # each item is a whole fetch
         )
@@ -269,3 +282,10 @@ class Worker:
         while True:
             self.rounds.observe(self.metrics, self.faust.fetch_topics, self.faust.monitor, time.time())
             await asyncio.sleep(OBSERVE_S)
+
+    async def _watch_forever(self) -> None:
+        """Measure how long whoever wants the event loop has to wait for it."""
+        while True:
+            asked = time.perf_counter()
+            await asyncio.sleep(WATCH_S)
+            self.metrics.loop_pause.observe(max(0.0, time.perf_counter() - asked - WATCH_S))

@@ -10,6 +10,7 @@ partition has a queue of the fetches handed out, and what may be committed is th
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, NamedTuple
@@ -48,6 +49,23 @@ class FetchSchema(Schema):  # type: ignore[type-arg]  # faust's generics are its
 class FetchConsumerThread(AIOKafkaConsumerThread):
     """Faust's consumer thread, with a wait at the broker that may be set (Faust's is 1.5 s)."""
 
+    heard_at = 0.0
+    """When the group last took this worker for a member, on the monotonic clock; 0 before that."""
+
+    async def on_start(self) -> None:
+        """Start, and take note of heartbeats that are answered from then on."""
+        await super().on_start()
+        coordinator = self._ensure_consumer()._coordinator
+        heartbeat = coordinator._do_heartbeat
+
+        async def noted() -> bool:
+            answered = bool(await heartbeat())
+            if answered:
+                self.heard_at = time.monotonic()
+            return answered
+
+        coordinator._do_heartbeat = noted
+
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = self.app.fetch_wait_ms
@@ -73,6 +91,12 @@ class FetchConsumer(Consumer):
 
     def _new_consumer_thread(self) -> FetchConsumerThread:
         return FetchConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    @property
+    def silent_s(self) -> float:
+        """How long ago the group last took this worker for a member, seconds; 0 before it ever did."""
+        heard_at: float = self._thread.heard_at
+        return time.monotonic() - heard_at if heard_at else 0.0
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109  # Faust's own signature
         """Yield one message a fetch for fetch topics, one a record for others."""
@@ -169,6 +193,11 @@ class FetchConsumer(Consumer):
         if self._held_back and self._sought:
             self._held_back = False
             self._releases += 1
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """A new member, or an old one that has come back."""
+        self._thread.heard_at = time.monotonic()
+        await super().on_partitions_assigned(assigned, generation_id)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Forget partitions that are gone; their next owner reads from the committed offset."""

@@ -6,15 +6,15 @@ import struct
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from schemas.located import LOCATED, LocatedArray
 
-VERSION = 1
-# version, input topic, input partition, watermark µs, received µs, published ms, rows
+VERSION = 2
+# version, input topic, input partition, first offset, received µs, published ms, rows
 _HEADER = struct.Struct("<BBHqqqI")
 TICK = 255
 FEEDBACK = 254
-NO_TIME = -(2**63)
 
 
 class LocatedFormatError(ValueError):
@@ -28,8 +28,9 @@ class LocatedBatch:
     rows: LocatedArray
     input: tuple[int, int]
     """(kind of the source topic, its partition), (TICK, 0), or (FEEDBACK, 0)."""
-    watermark_us: int
-    """Largest record time that this input had shown, microseconds; NO_TIME if none."""
+    first_offset: int
+    """In the input, of the first message behind this batch; `reserved` of a row counts on from it. 0 where there is no
+    input."""
     received_us: int
     """When the ingest agent had the records, microseconds; the clock of live looks."""
     published_ms: int
@@ -42,10 +43,15 @@ class LocatedBatch:
         """Whether it brings no records of an input, and asks for a look: time has moved on, or a person spoke."""
         return self.input[0] in (TICK, FEEDBACK)
 
+    @property
+    def offsets(self) -> NDArray[np.int64]:
+        """Where in the input each row lies."""
+        return self.first_offset + self.rows["reserved"].astype(np.int64)
+
     def to_bytes(self) -> bytes:
         """Header and packed rows, or what was said."""
         header = _HEADER.pack(
-            VERSION, *self.input, self.watermark_us, self.received_us, self.published_ms, len(self.rows)
+            VERSION, *self.input, self.first_offset, self.received_us, self.published_ms, len(self.rows)
         )
         return header + self.rows.tobytes() + self.said
 
@@ -57,21 +63,21 @@ class LocatedBatch:
         """
         if len(raw) < _HEADER.size or raw[0] != VERSION:
             raise LocatedFormatError(f"not a located batch of version {VERSION}")
-        _, kind, partition, watermark_us, received_us, published_ms, count = _HEADER.unpack_from(raw)
+        _, kind, partition, first_offset, received_us, published_ms, count = _HEADER.unpack_from(raw)
         if kind == FEEDBACK:
             nobody = np.empty(0, dtype=LOCATED)
-            return cls(nobody, (kind, partition), watermark_us, received_us, published_ms, raw[_HEADER.size :])
+            return cls(nobody, (kind, partition), first_offset, received_us, published_ms, raw[_HEADER.size :])
         if len(raw) != _HEADER.size + count * LOCATED.itemsize:
             raise LocatedFormatError(f"{len(raw)} bytes do not hold {count} rows")
         rows = np.frombuffer(raw, dtype=LOCATED, count=count, offset=_HEADER.size)
-        return cls(rows, (kind, partition), watermark_us, received_us, published_ms)
+        return cls(rows, (kind, partition), first_offset, received_us, published_ms)
 
 
 def tick(now_us: int) -> LocatedBatch:
     """A message that only tells the time, for a region in which nothing happens."""
-    return LocatedBatch(np.empty(0, dtype=LOCATED), (TICK, 0), NO_TIME, now_us, 0)
+    return LocatedBatch(np.empty(0, dtype=LOCATED), (TICK, 0), 0, now_us, 0)
 
 
 def said(feedback: bytes, now_us: int) -> LocatedBatch:
     """A message that only tells what a person said about an episode of the region."""
-    return LocatedBatch(np.empty(0, dtype=LOCATED), (FEEDBACK, 0), NO_TIME, now_us, 0, feedback)
+    return LocatedBatch(np.empty(0, dtype=LOCATED), (FEEDBACK, 0), 0, now_us, 0, feedback)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 
+import numpy as np
+from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.metrics_core import HistogramMetricFamily
+from prometheus_client.registry import Collector
 
 from schemas.alert import AlertReason
 from schemas.feedback import FeedbackResult
@@ -19,6 +23,39 @@ FEEDBACK_LABEL = "feedback"
 OUTCOMES = ("located", "gated", "rejected", "duplicate")
 _SHORT = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _LONG = (60, 600, 3600, 6 * 3600, 86_400, 3 * 86_400, 7 * 86_400, 28 * 86_400)
+
+
+class Spread(Collector):
+    """A histogram that takes in many values at once; prometheus_client's takes them one by one."""
+
+    def __init__(self, name: str, documentation: str, label: str, bounds: Sequence[float]) -> None:
+        self._name, self._documentation, self._label = name, documentation, label
+        self._bounds = np.array([*bounds, np.inf])
+        self._counts: dict[str, NDArray[np.int64]] = {}
+        self._sums: dict[str, float] = {}
+
+    def observe(self, label: str, values: Sequence[float]) -> None:
+        """Count values for a label; without any, the series is there all the same."""
+        counts = self._counts.setdefault(label, np.zeros(len(self._bounds), dtype=np.int64))
+        places = np.searchsorted(self._bounds, np.array(values, dtype=np.float64))
+        counts += np.bincount(places, minlength=len(self._bounds))
+        self._sums[label] = self._sums.get(label, 0.0) + float(np.sum(values))
+
+    def describe(self) -> Iterable[HistogramMetricFamily]:
+        """The family without its series."""
+        yield HistogramMetricFamily(self._name, self._documentation, labels=[self._label])
+
+    def collect(self) -> Iterable[HistogramMetricFamily]:
+        """The family, with cumulative counts as they are scraped."""
+        (family,) = self.describe()
+        for label, counts in list(self._counts.items()):
+            upto = np.cumsum(counts).tolist()
+            buckets = [
+                ("+Inf" if bound == np.inf else str(bound), n)
+                for bound, n in zip(self._bounds.tolist(), upto, strict=True)
+            ]
+            family.add_metric([label], buckets, self._sums[label])
+        yield family
 
 
 class Metrics:
@@ -50,13 +87,10 @@ class Metrics:
             registry=new,
             buckets=_SHORT,
         )
-        self.reporting_delay = Histogram(
-            "hotspot_reporting_delay_seconds",
-            "From event time to record time",
-            ["source"],
-            registry=new,
-            buckets=_LONG,
+        self.reporting_delay = Spread(
+            "hotspot_reporting_delay_seconds", "From event time to record time", "source", _LONG
         )
+        new.register(self.reporting_delay)
         self.last_record = Gauge(
             "hotspot_last_record_timestamp_seconds",
             "Latest record time of a source",
@@ -74,6 +108,12 @@ class Metrics:
             "When a stage last did its round",
             ["stage"],
             registry=new,
+        )
+        self.loop_pause = Histogram(
+            "hotspot_event_loop_pause_seconds",
+            "How long the event loop kept a task waiting",
+            registry=new,
+            buckets=_SHORT,
         )
         self.lag_records = Gauge("hotspot_lag_records", "Messages not yet processed", ["topic"], registry=new)
         self.lag_seconds = Gauge(
@@ -111,7 +151,7 @@ class Metrics:
             for alert_reason in AlertReason:
                 self.alerts.labels(region, alert_reason.value)
         for source in sources:
-            self.reporting_delay.labels(source)
+            self.reporting_delay.observe(source, ())
             self.last_record.labels(source)
             for problem in FeedProblem:
                 self.feed_problem.labels(source, problem.value)

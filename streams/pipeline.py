@@ -6,9 +6,10 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -16,6 +17,7 @@ from pydantic import ValidationError
 from redis.exceptions import RedisError
 
 from alerts.monitor import LOOKS_AT_ONCE, LookOutcome, RegionMonitor, Tally
+from alerts.schedule import Arrival, Input
 from processors.warm import warm_up
 from schemas.alert import AlertEvent, LookReports, alert_event
 from schemas.base import Clock
@@ -23,14 +25,15 @@ from schemas.deadletter import DeadLetter
 from schemas.feedback import Feedback
 from schemas.feeds import FeedProblem
 from schemas.layers import LayerSettings
-from schemas.located import LOCATED, Kind
+from schemas.located import Kind, LocatedArray, join
 from schemas.settings import Settings
 from streams.accounting import Accounting
 from streams.codec import Rejected
 from streams.episodes_store import EpisodeStore
+from streams.express import pieces
 from streams.feedback import parse_feedback
 from streams.fetch import Fetch
-from streams.ingest import Intake, RawMessage, Registry, take_in
+from streams.ingest import Intake, Registry, take_in
 from streams.located import LocatedBatch, said
 from streams.state import RegionState
 from streams.topics import Topics
@@ -41,7 +44,10 @@ T = TypeVar("T")
 #: A fetch that was published longer ago than this is backlog: it is applied, and looked at when the backlog is done.
 BACKLOG_S = 2.0
 LOOKS_A_MESSAGE = 500
-_EMPTY = np.empty(0, dtype=LOCATED)
+#: Offsets in a located batch are counted from its first in so many bits.
+_FARTHEST = 2**16
+#: Rows that are sent at once: what follows has work then while the rest of a large fetch is parsed.
+LOCATED_ROWS = 4_000
 RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
@@ -51,6 +57,58 @@ class Sender(Protocol):
     async def __call__(
         self, topic: str, key: bytes | None, value: bytes, headers: Sequence[tuple[str, bytes]] = ()
     ) -> Awaitable[Any]: ...
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """What came of a part of a fetch, to be sent as one located message a region."""
+
+    first_offset: int
+    rows: dict[str, list[LocatedArray]] = field(default_factory=dict)
+    """By region of which a record or a heartbeat was heard."""
+    records: int = 0
+    received_us: int = 0
+    published_ms: int = 0
+
+    def add(self, intake: Intake, now: datetime, records: Sequence[Any]) -> None:
+        """Take in what came of some messages."""
+        offsets = np.array([record.offset for record in records]) - self.first_offset
+        for region, rows in intake.rows.items():
+            rows["reserved"] = offsets[rows["reserved"]]
+            self.rows.setdefault(region, []).append(rows)
+            self.records += len(rows)
+        self.received_us = int(now.timestamp() * 1_000_000)
+        self.published_ms = max(self.published_ms, *(record.timestamp for record in records))
+
+    def batch(self, region: str, source: Input) -> LocatedBatch:
+        """The message for a region."""
+        return LocatedBatch(join(self.rows[region]), source, self.first_offset, self.received_us, self.published_ms)
+
+
+class SessionLostError(RuntimeError):
+    """The group of workers has not heard of this one for so long that another may hold its regions."""
+
+
+class Membership(Protocol):
+    """What is known of this worker's place in the group of workers."""
+
+    def generation(self) -> int:
+        """Of the group; it grows with each change of members."""
+
+    def in_session(self) -> bool:
+        """Whether no other worker can have been given the regions of this one."""
+
+
+class Alone:
+    """A worker without a group."""
+
+    def generation(self) -> int:
+        """The first."""
+        return 0
+
+    def in_session(self) -> bool:
+        """There is nobody else."""
+        return True
 
 
 class Ingest:
@@ -67,31 +125,44 @@ class Ingest:
 
     async def handle(self, kind: Kind, fetch: Fetch) -> None:
         """One fetch of a source topic. Returns when the broker has all that came of it."""
-        now = self._clock()
-        intake = take_in(
-            kind,
-            [RawMessage(record.value, record.headers) for record in fetch.records],
-            self._registry,
-            now,
-            max_bytes=self._settings.max_message_bytes,
-            tolerance_s=self._settings.future_tolerance_s,
-        )
-        pending = []
-        for refusal in intake.refusals:
-            pending.append(await self._bury(fetch, fetch.records[refusal.position], refusal.rejected))
-            self._accounting.reject(kind, refusal.rejected.reason.value)
-        published_ms = max(record.timestamp for record in fetch.records)
-        for region in sorted(intake.heard):
-            batch = LocatedBatch(
-                intake.rows.get(region, _EMPTY),
-                (int(kind), fetch.partition),
-                intake.watermark_us,
-                int(now.timestamp() * 1_000_000),
-                published_ms,
-            )
-            pending.append(await self._send(self._topics.located, region.encode(), batch.to_bytes()))
-        await asyncio.gather(*pending)
-        self._observe(intake)
+        buried: list[Awaitable[Any]] = []
+        sent: list[Awaitable[Any]] = []
+        for part in _countable(fetch):
+            waiting = _Waiting(part.records[0].offset)
+            for records in pieces(part.records):
+                now = self._clock()
+                intake = take_in(
+                    kind,
+                    records,
+                    self._registry,
+                    now,
+                    max_bytes=self._settings.max_message_bytes,
+                    tolerance_s=self._settings.future_tolerance_s,
+                )
+                for refusal in intake.refusals:
+                    buried.append(await self._bury(fetch, records[refusal.position], refusal.rejected))
+                    self._accounting.reject(kind, refusal.rejected.reason.value)
+                waiting.add(intake, now, records)
+                self._observe(intake)
+                if waiting.records >= LOCATED_ROWS:
+                    sent = await self._send_located((int(kind), fetch.partition), waiting, sent)
+                    waiting = _Waiting(records[-1].offset + 1)
+                await asyncio.sleep(0)  # other agents, probes and the group's heartbeat are not kept waiting
+            sent = await self._send_located((int(kind), fetch.partition), waiting, sent)
+        await asyncio.gather(*buried, *sent)
+
+    async def _send_located(
+        self, source: Input, waiting: _Waiting, before: list[Awaitable[Any]]
+    ) -> list[Awaitable[Any]]:
+        """Send on what waits, once the broker has what went before it.
+
+        A region passes over what lies before the last that it took of an input, so nothing may overtake.
+        """
+        await asyncio.gather(*before)
+        return [
+            await self._send(self._topics.located, region.encode(), waiting.batch(region, source).to_bytes())
+            for region in sorted(waiting.rows)
+        ]
 
     async def take_feedback(self, fetch: Fetch) -> None:
         """One fetch of the feedback topic: each goes into the order of its region, or is a dead letter."""
@@ -123,9 +194,17 @@ class Ingest:
         for source, observed in intake.observed.items():
             self._latest[source] = max(observed.latest, self._latest.get(source, 0.0))
             self._metrics.last_record.labels(source).set(self._latest[source])
-            reporting_delay = self._metrics.reporting_delay.labels(source)
-            for delay_s in observed.delays_s:
-                reporting_delay.observe(delay_s)
+            self._metrics.reporting_delay.observe(source, observed.delays_s)
+
+
+def _countable(fetch: Fetch) -> Iterator[Fetch]:
+    """The fetch, cut where transactions or compaction left holes so wide that offsets in it cannot be counted."""
+    begin = 0
+    for end, record in enumerate(fetch.records):
+        if record.offset - fetch.records[begin].offset >= _FARTHEST:
+            yield fetch._replace(records=fetch.records[begin:end])
+            begin = end
+    yield fetch._replace(records=fetch.records[begin:]) if begin else fetch
 
 
 @dataclass(slots=True)
@@ -149,8 +228,10 @@ class Monitoring:
         send: Sender,
         flush: Callable[[], Awaitable[None]],
         accounting: Accounting,
+        membership: Membership | None = None,
     ) -> None:
         self._build, self._send, self._flush, self._accounting = build, send, flush, accounting
+        self._membership = membership or Alone()
         self._replay = settings.clock == "replay"
         self._topics = Topics(settings.prefix)
         self._metrics = accounting.metrics
@@ -184,7 +265,7 @@ class Monitoring:
         if monitor is None:
             log.error("located batch for region %s, which no region file describes", region)
             return None
-        saved = state.load(region)
+        saved = state.load(region, self._membership.generation())
         if saved.parts:
             await self._in_kernel_thread(lambda: monitor.restore(saved.parts))
             await self._publish(saved.outbox)
@@ -221,8 +302,10 @@ class Monitoring:
         tally, looks, parts = await self._in_kernel_thread(lambda: self._work(monitor, batches))
         self._metrics.apply_seconds.labels(region).observe(time.perf_counter() - started)
         outbox = [alert_event(alert) for look in looks for alert in look.alerts]
+        self._stay_in_session()
         state.save(region, parts, outbox, held.next_offset)
         await self._flush()
+        self._stay_in_session()
         await self._publish(outbox)
         await self._report(region, looks)
         if looks and not self._replay:
@@ -231,6 +314,11 @@ class Monitoring:
         self._observe(region, monitor, looks, outbox, published_ms)
         return len(looks) >= LOOKS_AT_ONCE
 
+    def _stay_in_session(self) -> None:
+        """A worker that was stopped or cut off for too long writes nothing of what it had in hand."""
+        if not self._membership.in_session():
+            raise SessionLostError("The group of workers did not hear of this one for longer than its session.")
+
     def _work(
         self, monitor: RegionMonitor, batches: list[LocatedBatch]
     ) -> tuple[Tally, list[LookOutcome], dict[str, bytes]]:
@@ -238,11 +326,15 @@ class Monitoring:
         for batch in batches:
             if batch.said:
                 monitor.feedback(Feedback.model_validate_json(batch.said))
-        inputs = [(batch.rows, batch.input, batch.watermark_us) for batch in batches if not batch.is_tick]
+        inputs = [
+            Arrival(batch.rows, batch.input, int(batch.rows["recorded_us"].max()), batch.offsets)
+            for batch in batches
+            if not batch.is_tick
+        ]
         if not self._replay and self._is_backlog(batches):
             tally: Tally = Tally()
-            for rows, _, _ in inputs:
-                tally.update(monitor.apply(rows))
+            for arrival in inputs:
+                tally.update(monitor.take(arrival.rows))
             looks: list[LookOutcome] = []
         else:
             tally, looks = monitor.advance(inputs, newest_s)

@@ -1,8 +1,14 @@
-"""The state of regions in one Faust table: bytes to bytes, backed by a compacted changelog."""
+"""The state of regions in one Faust table: bytes to bytes, backed by a compacted changelog.
+
+A worker that was stopped for longer than its session does not know, when it goes on, that another holds its regions,
+and may still write what it had in hand. So each holder of a region writes under an epoch of its own, later than all
+that it read, and of each part what the latest epoch wrote is what counts.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import msgpack
@@ -30,35 +36,43 @@ class Saved(NamedTuple):
     next_offset: int
 
 
+@dataclass(slots=True)
+class _Held:
+    """How this worker writes a region."""
+
+    epoch: int
+    keys: dict[str, set[bytes]] = field(default_factory=dict)
+    """Of each part, the keys of the table that hold a version of it."""
+
+
 class RegionState:
     """Parts of regions in a table. Changes are made inside an agent, where Faust knows the partition."""
 
     def __init__(self, table: MutableMapping[bytes, bytes]) -> None:
         self._table = table
+        self._held: dict[str, _Held] = {}
 
-    def load(self, region: str) -> Saved:
-        """Everything that was saved of a region, as of its last whole batch.
+    def load(self, region: str, generation: int = 0) -> Saved:
+        """Take hold of a region: everything that was saved of it, as of its last whole batch.
 
         What a crash kept from being written after the journal is written now: the next batch has a journal of its own.
+        `generation` is that of the group of workers, which no holder before this one can have had.
         """
-        prefix = region.encode() + _SEPARATOR
-        parts = {
-            key[len(prefix) :].decode(): bytes(value)
-            for key, value in list(self._table.items())
-            if key.startswith(prefix) and value
-        }
-        if JOURNAL in parts:
-            for name, part in sorted(msgpack.unpackb(parts.pop(JOURNAL)).items()):
-                if parts.get(name, b"") != part:
-                    self._put(region, name, part)
-                    parts[name] = part
+        held = _Held(0)
+        newest: dict[str, tuple[int, bytes]] = {}
+        for key, value in list(self._table.items()):
+            epoch, name = _epoch_and_name(region, key)
+            if name:
+                held.keys.setdefault(name, set()).add(key)
+                held.epoch = max(held.epoch, epoch)
+                newest[name] = max(newest.get(name, (-1, b"")), (epoch, bytes(value)))
+        held.epoch = max(held.epoch + 1, generation)
+        self._held[region] = held
+        self._complete(region, newest)
+        parts = {name: part for name, (_, part) in newest.items() if part}
         outbox = parts.pop(OUTBOX, b"")
         offset = parts.pop(OFFSET, b"")
-        return Saved(
-            {name: part for name, part in parts.items() if part},
-            _OUTBOX.validate_json(outbox) if outbox else [],
-            int(offset) if offset else 0,
-        )
+        return Saved(parts, _OUTBOX.validate_json(outbox) if outbox else [], int(offset) if offset else 0)
 
     def save(self, region: str, changed: Mapping[str, bytes], outbox: list[AlertEvent], next_offset: int) -> None:
         """Write what one batch changed: parts (empty where one is gone), alerts to be sent, and how far it came."""
@@ -71,9 +85,33 @@ class RegionState:
         for name, part in sorted(parts.items()):
             self._put(region, name, part)
 
+    def _complete(self, region: str, newest: dict[str, tuple[int, bytes]]) -> None:
+        """Write what the last journal has and the parts lack."""
+        epoch, journal = newest.pop(JOURNAL, (0, b""))
+        for name, part in sorted(msgpack.unpackb(journal).items()) if journal else ():
+            written, found = newest.get(name, (-1, b""))
+            if written <= epoch and found != part:
+                self._put(region, name, part)
+                newest[name] = epoch, part
+
     def _put(self, region: str, name: str, part: bytes) -> None:
-        key = region.encode() + _SEPARATOR + name.encode()
-        if part:
+        held = self._held.get(region) or _Held(1)
+        self._held[region] = held
+        key = _SEPARATOR.join([region.encode(), b"%d" % held.epoch, name.encode()])
+        older = held.keys.get(name, set()) - {key}
+        if part or older:  # nothing, said by this epoch, holds also against what an earlier one may still write
             self._table[key] = part
+            held.keys[name] = {key}
         elif key in self._table:
             del self._table[key]
+        for other in older:
+            del self._table[other]
+
+
+def _epoch_and_name(region: str, key: bytes) -> tuple[int, str]:
+    """Of a key of this region: `region|epoch|name`, or `region|name` as it was written before there were epochs."""
+    own, _, rest = key.partition(_SEPARATOR)
+    if own != region.encode():
+        return 0, ""
+    epoch, _, name = rest.rpartition(_SEPARATOR)
+    return int(epoch or b"0"), name.decode()

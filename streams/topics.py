@@ -13,6 +13,13 @@ from schemas.settings import Settings
 DAY_MS = 86_400_000
 #: No message of ours is larger: packed weeks of a big region, dead letters of the largest message that is read.
 LARGEST_MESSAGE = 16 * 1024 * 1024
+#: A worker that takes over reads what the broker has not compacted yet, above all the open segment. So segments are
+#: small, and compacted when a quarter of them is out of date.
+CHANGELOG = {
+    "cleanup.policy": "compact",
+    "segment.bytes": str(2 * LARGEST_MESSAGE),
+    "min.cleanable.dirty.ratio": "0.25",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +102,7 @@ def topic_table(topics: Topics, settings: Settings) -> list[NewTopic]:
         topic(topics.alerts, 1, 400),
         topic(topics.feedback, 1, 400),
         topic(topics.deadletter, 1, 90),
-        topic(topics.changelog, settings.located_partitions, 0, **{"cleanup.policy": "compact"}),
+        topic(topics.changelog, settings.located_partitions, 0, **CHANGELOG),
     ]
 
 

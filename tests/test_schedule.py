@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.schedule import Input, ReplaySchedule
-from schemas.located import LocatedArray, join
+from schemas.located import HEARTBEAT, LocatedArray, join
 from tests.builders import MICRO, located
 
 QUARTER = 900
@@ -102,17 +103,40 @@ def test_a_watermark_never_goes_back() -> None:
     assert schedule.watermark_us == 1800 * MICRO
 
 
-def test_a_record_behind_the_watermark_is_known_at_the_next_look() -> None:
+def test_a_record_behind_the_watermark_is_known_when_the_watermark_was_reached() -> None:
     """
-             0         900       1800
-    A        ──1────────|──▶
+             0         900  1000     1800
+    A        ──1────────|────▶
     looks               ^1
-    A        ────2 (late, and alone)  ──▶ 1801
-    looks                         ^2
+    A        ────2 (late)  ──────────────▶ 1801
+    looks                            ^2
     """
     schedule = ReplaySchedule(frozenset({A}), QUARTER)
     assert offer(schedule, A, row(1, 100), until_s=1000) == [(900, [1])]
     assert offer(schedule, A, row(2, 500), until_s=1801) == [(1800, [2])]
+
+
+def test_a_late_record_is_known_at_the_same_look_in_whatever_fetch_it_comes() -> None:
+    """A heartbeat or a record before it in its input says when it came; looks that others caused do not."""
+    log = [row(1, 100), row(9, 2000, revision=HEARTBEAT), row(2, 500), row(3, 9000)]
+    whole, single = (ReplaySchedule(frozenset({A}), QUARTER) for _ in range(2))
+    found = offer(whole, A, *log)
+    assert found == [(900, [1]), (2700, [2])]
+    assert [look for one in log for look in offer(single, A, one)] == found
+
+
+def test_what_is_delivered_again_calls_for_no_look() -> None:
+    """The worker before this one died after it had sent a fetch on, and before it had committed it."""
+    schedule = ReplaySchedule(frozenset({A}), QUARTER)
+    first, second = join([row(1, 100), row(2, 1000)]), join([row(1, 100), row(2, 1000), row(3, 9000)])
+    schedule.offer(first, A, 1000 * MICRO, np.array([7, 8]))
+    assert looks(schedule) == [(900, [1])]
+    schedule.offer(first, A, 5000 * MICRO, np.array([7, 8]))
+    again = ReplaySchedule(frozenset({A}), QUARTER)
+    again.restore(*schedule.state())
+    again.offer(second, A, 9000 * MICRO, np.array([7, 8, 12]))
+    assert looks(again) == [(1800, [2])]
+    assert offer(again, A, until_s=20_000) == [(9000, [3])]
 
 
 def test_rows_of_a_look_are_in_order_of_record_time_record_and_revision() -> None:
@@ -148,10 +172,11 @@ Histories = dict[Input, LocatedArray]
 
 @st.composite
 def histories(draw: st.DrawFn) -> Histories:
-    """Rows of three inputs, each in order of record time; a record stays with its input."""
+    """Rows of three inputs, some in order of record time and some in none; a record stays with its input."""
     found: Histories = {}
     for number, source in enumerate((A, B, C)):
-        drawn = sorted(draw(st.lists(st.tuples(TIMES, st.integers(0, 4)), max_size=10)))
+        drawn = draw(st.lists(st.tuples(TIMES, st.integers(0, 4)), max_size=10))
+        drawn = sorted(drawn) if draw(st.booleans()) else drawn
         rows = [
             located(record=record * 3 + number, revision=revision, recorded_us=time)
             for revision, (time, record) in enumerate(drawn, start=1)
@@ -161,52 +186,57 @@ def histories(draw: st.DrawFn) -> Histories:
 
 
 def expected_looks(history: Histories) -> list[tuple[int, bytes]]:
-    """What the looks must be, said directly: each row belongs to the first multiple at or after its record time."""
-    by_look: dict[int, list[LocatedArray]] = {}
+    """What the looks must be, said directly: a row becomes known when it, or a later one before it in its input, did,
+    and belongs to the first multiple at or after that."""
+    by_look: dict[int, list[tuple[int, LocatedArray]]] = {}
     for rows in history.values():
+        known = 0
         for one in rows:
-            known = int(one["recorded_us"])
+            known = max(known, int(one["recorded_us"]))
             look = next(at for at in range(0, known + 900 * MICRO, 900 * MICRO) if at >= known)
-            by_look.setdefault(look // MICRO, []).append(one)
+            by_look.setdefault(look // MICRO, []).append((known, one))
     return [
-        (
-            at,
-            b"".join(
-                one.tobytes()
-                for one in sorted(rows, key=lambda one: (one["recorded_us"], one["record"], one["revision"]))
-            ),
-        )
+        (at, b"".join(one.tobytes() for _, one in sorted(rows, key=known_order)))
         for at, rows in sorted(by_look.items())
     ]
 
 
-#: Batches in the order in which they arrive: of which input, and how many rows; none is a heartbeat.
-STEPS = st.lists(st.tuples(st.sampled_from([A, B, C]), st.integers(0, 4)), max_size=20)
+def known_order(known: tuple[int, LocatedArray]) -> tuple[int, ...]:
+    at, one = known
+    return at, int(one["recorded_us"]), int(one["record"]), int(one["revision"])
 
 
-def run(history: Histories, steps: Sequence[tuple[Input, int]], restart: frozenset[int]) -> list[tuple[int, bytes]]:
+#: Batches in the order in which they arrive: of which input, how many rows, and how many before them once more.
+STEPS = st.lists(st.tuples(st.sampled_from([A, B, C]), st.integers(0, 4), st.integers(0, 3)), max_size=20)
+
+
+Deliveries = Sequence[tuple[Input, int, int]]
+
+
+def run(history: Histories, steps: Deliveries, restart: frozenset[int]) -> list[tuple[int, bytes]]:
     """Let batches arrive, and at last the rest; start again from the state after each step of `restart`."""
     schedule = ReplaySchedule(frozenset(history), QUARTER)
     place = dict.fromkeys(history, 0)
     found: list[tuple[int, bytes]] = []
-    for number, (source, size) in enumerate(steps):
-        rows = history[source][place[source] : place[source] + size]
-        place[source] += len(rows)
+    for number, (source, size, again) in enumerate(steps):
+        begin = max(0, place[source] - again)
+        rows = history[source][begin : place[source] + size]
+        place[source] = begin + len(rows)
         seen = history[source]["recorded_us"][: place[source]]
-        schedule.offer(rows, source, int(seen.max()) if len(seen) else 0)
+        schedule.offer(rows, source, int(seen.max()) if len(seen) else 0, np.arange(begin, place[source]))
         found += [(at, known.tobytes()) for at, known in stepped(schedule)]
         if number in restart:
             state = schedule.state()
             schedule = ReplaySchedule(frozenset(history), QUARTER)
             schedule.restore(*state)
     for source, rows in history.items():
-        schedule.offer(rows[place[source] :], source, 10**6 * MICRO)
+        schedule.offer(rows[place[source] :], source, 10**6 * MICRO, np.arange(place[source], len(rows)))
     return found + [(at, known.tobytes()) for at, known in stepped(schedule)]
 
 
 @given(histories(), STEPS, st.frozensets(st.integers(0, 19)))
 def test_neither_batches_nor_interleaving_nor_restarts_change_the_looks(
-    history: Histories, steps: list[tuple[Input, int]], restart: frozenset[int]
+    history: Histories, steps: list[tuple[Input, int, int]], restart: frozenset[int]
 ) -> None:
     assert run(history, steps, restart) == expected_looks(history)
 
@@ -217,7 +247,7 @@ def test_a_state_holds_the_rows_that_wait() -> None:
     offer(schedule, B, row(3, 950))
     last_look_us, watermarks, held = schedule.state()
     assert last_look_us == 900 * MICRO
-    assert watermarks == [(0, 0, 5000 * MICRO), (1, 0, 950 * MICRO)]
+    assert watermarks == [(0, 0, 5000 * MICRO, 0), (1, 0, 950 * MICRO, 0)]
     again = ReplaySchedule(frozenset({A, B}), QUARTER)
     again.restore(last_look_us, watermarks, held)
     assert again.state() == schedule.state()

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what the tests talk to: Kafka's jars into .tools, and Java, Maven, Redis, Prometheus and the libraries that
-# draw the PDF of a report where this machine allows it. Starts nothing. Says nothing, and is quick, when all is there.
+# Installs what the tests talk to: Kafka's jars into .tools, and Java, Maven, Redis, Prometheus, the libraries that draw
+# the PDF of a report and the one that sets a program's clock where this machine allows it. Starts nothing. Says nothing, and is quick, when all is there.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -17,6 +17,12 @@ missing() {
     have redis-server || printf ' redis-server'
     have prometheus && have promtool || printf ' prometheus'
     pango_is_there || printf ' pango'
+    faketime_is_there || printf ' faketime'
+}
+
+# By it `make chaos` sets the clock of a worker.
+faketime_is_there() {
+    ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1
 }
 
 # Loaded, as WeasyPrint loads them. Without a .venv nothing here could ask for them.
@@ -58,6 +64,7 @@ packages_of() {
                 fi ;;
             mvn) echo maven ;;
             pango) echo libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-dejavu-core ;;
+            faketime) echo libfaketime ;;
             *) echo "$command" ;;
         esac
     done

@@ -38,6 +38,8 @@ def java_command(libs: Path = LIBS) -> list[str]:
 class KafkaServer:
     """A broker with data, log and ports of its own; a context manager that starts and stops it."""
 
+    start_seconds = START_SECONDS
+
     def __init__(self, directory: Path, choice: random.Random | None = None) -> None:
         self._directory = directory
         self._choice = choice or random.Random()
@@ -118,7 +120,7 @@ class KafkaServer:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         arguments = ["format", f"--cluster-id={cluster}", f"--config={self._properties}"]
         command = [*java_command(), "kafka.tools.StorageTool", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=START_SECONDS, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=self.start_seconds, check=False)
         if done.returncode:
             raise ServerFailedError(f"Kafka's storage could not be formatted.\n{done.stdout}\n{done.stderr}")
 
@@ -126,7 +128,7 @@ class KafkaServer:
         command = [*java_command(), "kafka.Kafka", str(self._properties)]
         process = ServerProcess("Kafka", command, self._directory, self._log)
         try:
-            process.wait_until(self._answers, START_SECONDS)
+            process.wait_until(self._answers, self.start_seconds)
         except ServerFailedError:
             process.kill()
             raise

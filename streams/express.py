@@ -1,0 +1,264 @@
+"""Takes in the common form of events many at once; what is not of that form is left to the contract, one by one.
+
+Messages of one event are read together, as one JSON object whose values they are. Its names cannot be guessed by who
+writes a message. So where they come back in their order and no other with them, each value is the whole of one message,
+whatever the messages hold.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from processors.arrays import Bools, Floats, Ints
+from processors.isotime import NO_TIME, read_times
+from schemas.express import EXPRESS
+from schemas.located import LOCATED, Gate, Kind, LocatedArray, Status, record_hash, record_hashes
+from streams.codec import Headers
+
+#: A fetch in which so few messages are left to look for the one that is no JSON is left to the contract.
+FEW: Final = 8
+#: Events are taken in by so many: more would hold the event loop for too long, where the contract has to judge them.
+PIECE: Final = 750
+#: A message is taken for as many records as it has this many bytes.
+USUAL_BYTES: Final = 600
+
+_SECRET: Final = secrets.token_hex(16)
+_BRACKET: Final = ord("[")
+
+Event = dict[str, Any]
+
+
+class Message(Protocol):
+    """One message of a source topic: as aiokafka fetched it, for instance."""
+
+    @property
+    def value(self) -> bytes | None: ...
+
+    @property
+    def headers(self) -> Headers: ...
+
+
+class RawMessage(NamedTuple):
+    """A message that comes from elsewhere."""
+
+    value: bytes | None
+    headers: Headers
+
+
+class Spot(NamedTuple):
+    """Where in a fetch an event is: the place of its message, and its own in a JSON batch."""
+
+    message: int
+    element: int
+    """ALL where it is a message of its own, or stands for all that a message holds, however many that is."""
+
+
+ALL: Final = -1
+
+
+@dataclass(slots=True)
+class Sorted:
+    """A fetch: events that passed the express lane with their spots, and the spots of what did not."""
+
+    events: list[Event]
+    spots: list[Spot]
+    others: list[Spot]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Events as columns, one row each; times in microseconds since 1970 UTC, NO_TIME where there is none."""
+
+    sources: list[str]
+    """All that occur."""
+    source: Ints
+    """The place of each row's own among them."""
+    spots: Ints
+    """Message and element of each row."""
+    rows: LocatedArray
+    """All but the number of the source and the cell."""
+    occurred_us: Ints
+    places: Floats
+    """Longitude, latitude, easting, northing; NaN where not given."""
+    wrong: Bools
+    """Where the contract must judge after all."""
+
+
+def sort_out(kind: Kind, messages: Sequence[Message], max_bytes: int) -> Sorted:
+    """Have the express lane judge what a fetch holds."""
+    found = Sorted([], [], [])
+    singles: list[int] = []
+    for number, message in enumerate(messages):
+        value, headers = message.value, message.headers
+        if not value or len(value) > max_bytes or (headers and any(name[:3] == "ce_" for name, _ in headers)):
+            found.others.append(Spot(number, ALL))
+        elif value[0] == _BRACKET:
+            _batch(kind, number, value, found)
+        else:
+            singles.append(number)
+    _join(kind, messages, singles, found)
+    return found
+
+
+def _batch(kind: Kind, number: int, value: bytes, found: Sorted) -> None:
+    try:
+        events = EXPRESS[kind].listed.validate_json(value)
+    except ValueError:
+        events = []
+    if not events:  # not JSON, or without an element
+        found.others.append(Spot(number, ALL))
+    for element, event in enumerate(events):
+        _keep(event, Spot(number, element), found)
+
+
+def _join(kind: Kind, messages: Sequence[Message], numbers: Sequence[int], found: Sorted) -> None:
+    names = [f"{_SECRET}{number}" for number in numbers]
+    pairs = [b'"%b":%b' % (name.encode(), messages[n].value or b"") for name, n in zip(names, numbers, strict=True)]
+    try:
+        events = EXPRESS[kind].named.validate_json(b"{%b}" % b",".join(pairs))
+    except ValueError:
+        events = {}
+    if list(events) == names:
+        for number, event in zip(numbers, events.values(), strict=True):
+            _keep(event, Spot(number, ALL), found)
+    elif len(numbers) <= FEW:
+        found.others.extend(Spot(number, ALL) for number in numbers)
+    else:  # one is no JSON: look for it in either half
+        middle = len(numbers) // 2
+        _join(kind, messages, numbers[:middle], found)
+        _join(kind, messages, numbers[middle:], found)
+
+
+def _keep(event: Event | None, spot: Spot, found: Sorted) -> None:
+    if event is None:
+        found.others.append(spot)
+    else:
+        found.events.append(event)
+        found.spots.append(spot)
+
+
+_OUTER = itemgetter("source", "type", "time", "data")
+_REVISION = itemgetter("record_id", "revision", "recorded_at")
+_DETAILS = ("record_id", "revision", "recorded_at", "occurred_at", "place", "incident_ref")
+_DATA = {
+    Kind.ED: itemgetter(*_DETAILS, "arrived_at"),
+    Kind.POLICE: itemgetter(*_DETAILS, "occurred_to", "victims", "time_precision"),
+}
+_PLACE = itemgetter("longitude", "latitude", "easting", "northing", "precision")
+
+
+def batches(kind: Kind, found: Sorted, latest_us: int, tolerance_us: int) -> Iterator[Batch]:
+    """What passed, as columns. A time after `latest_us`, or that much after its own record time, is wrong."""
+    spots = np.array(found.spots)
+    taken_back = np.array([event["type"][-12:-3] == "withdrawn" for event in found.events])
+    if not taken_back.any():
+        yield _details(kind, found.events, spots, latest_us, tolerance_us)
+        return
+    for part, build in ((~taken_back, _details), (taken_back, _withdrawals)):
+        if part.any():
+            events = [found.events[place] for place in np.flatnonzero(part).tolist()]
+            yield build(kind, events, spots[part], latest_us, tolerance_us)
+
+
+def _withdrawals(kind: Kind, events: Sequence[Event], spots: Ints, latest_us: int, _: int) -> Batch:
+    source, _types, times, data = zip(*map(_OUTER, events), strict=True)
+    names, revision, recorded = zip(*map(_REVISION, data), strict=True)
+    rows, recorded_us = _rows(kind, source, names, revision, recorded)
+    rows["status"] = Status.WITHDRAWN
+    rows["weight"] = 1
+    rows["occurred"] = recorded_us // 1_000_000
+    wrong = (recorded_us == NO_TIME) | (recorded_us > latest_us) | _wrong_times(times, None)
+    nowhere = np.full((len(events), 4), np.nan)
+    return Batch(*_numbered(source), spots, rows, np.full(len(events), NO_TIME), nowhere, wrong)
+
+
+def _details(kind: Kind, events: Sequence[Event], spots: Ints, latest_us: int, tolerance_us: int) -> Batch:
+    source, types, times, data = zip(*map(_OUTER, events), strict=True)
+    columns: list[tuple[Any, ...]] = list(zip(*map(_DATA[kind], data), strict=True))
+    names, revision, recorded, occurred, place, incident, third, *more = columns
+    rows, recorded_us = _rows(kind, source, names, revision, recorded)
+    rows["status"] = [_STATUS[name[-11:-3]] for name in types]
+    rows["weight"] = more[0] if more else 1
+    occurred_us = read_times(occurred)
+    rows["occurred"] = occurred_us // 1_000_000
+    if any(incident):
+        rows["incident"] = [
+            record_hash(name, reference) if reference else 0 for name, reference in zip(source, incident, strict=True)
+        ]
+    last = np.minimum(latest_us, recorded_us + tolerance_us)
+    wrong = (recorded_us == NO_TIME) | (recorded_us > latest_us) | (occurred_us == NO_TIME) | (occurred_us > last)
+    wrong |= _wrong_times(third, last) | _wrong_times(times, None)
+    places, area = _places(place)
+    located = ~np.isnan(places)
+    pairs = located[:, ::2] == located[:, 1::2]  # longitude has latitude, easting has northing
+    given = np.array([found is not None for found in place])
+    wrong |= ~pairs.all(axis=1) | (given & ~located.any(axis=1))
+    if more:
+        rows["gate"] = [Gate.IMPRECISE_TIME if word in _IMPRECISE else Gate.NONE for word in more[1]]
+    rows["gate"][~given | area] = Gate.NO_LOCATION
+    return Batch(*_numbered(source), spots, rows, occurred_us, places, wrong)
+
+
+def _rows(
+    kind: Kind, source: Sequence[str], names: Sequence[str], revision: Sequence[int], recorded: Sequence[str]
+) -> tuple[LocatedArray, Ints]:
+    """Rows with what all revisions say, and the record times."""
+    rows = np.zeros(len(source), LOCATED)
+    rows["record"] = record_hashes(source, names)
+    rows["revision"] = revision
+    rows["kind"] = int(kind)
+    recorded_us = read_times(recorded)
+    rows["recorded_us"] = recorded_us
+    return rows, recorded_us
+
+
+def _numbered(source: Sequence[str]) -> tuple[list[str], Ints]:
+    """The sources that occur, and the place of each row's own among them."""
+    number = {name: place for place, name in enumerate(dict.fromkeys(source))}
+    return list(number), np.array([number[name] for name in source])
+
+
+_STATUS = {"recorded": Status.RECORDED, ".amended": Status.AMENDED}
+_IMPRECISE = ("day", "month")
+
+
+def _wrong_times(texts: Sequence[str | None], last: Ints | None) -> NDArray[np.bool_]:
+    """Where a time is given that is none, or is after its last moment."""
+    given = np.array([text is not None for text in texts])
+    if not given.any():
+        return given
+    times = read_times([text or "" for text in texts])
+    found: NDArray[np.bool_] = given & ((times == NO_TIME) | (False if last is None else times > last))
+    return found
+
+
+def _places(place: Iterable[Event | None]) -> tuple[Floats, Bools]:
+    """Coordinates, and where a place is known only to a district or so."""
+    rows = [_NOWHERE if found is None else _PLACE(found) for found in place]
+    *coordinates, precision = zip(*rows, strict=True)
+    return np.array(coordinates, dtype=np.float64).T, np.array([word == "area" for word in precision])
+
+
+_NOWHERE = (None, None, None, None, "")
+
+
+AnyMessage = TypeVar("AnyMessage", bound=Message)
+
+
+def pieces(messages: Sequence[AnyMessage]) -> Iterator[Sequence[AnyMessage]]:
+    """A fetch in parts of about PIECE records, where a message counts by its size."""
+    begin, records = 0, 0
+    for number, message in enumerate(messages, 1):
+        records += 1 + len(message.value or b"") // USUAL_BYTES
+        if records >= PIECE:
+            yield messages[begin:number]
+            begin, records = number, 0
+    if begin < len(messages):
+        yield messages[begin:]

@@ -1,0 +1,273 @@
+"""The express lane is a part of the contract: what it takes in, the contract takes in as the same rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from processors.isotime import NO_TIME, read_times
+from schemas.express import EXPRESS
+from schemas.located import Kind, join, record_hash, record_hashes
+from schemas.personal import personal_data_in
+from streams import ingest
+from streams.express import ALL, PIECE, USUAL_BYTES, RawMessage, Sorted, Spot, pieces, sort_out
+from streams.ingest import Intake, Registry, take_in
+from tests.builders import (
+    ED_SOURCE,
+    GUILDHALL,
+    GUILDHALL_METRES,
+    NOW,
+    POLICE_SOURCE,
+    Event,
+    changed,
+    ed_event,
+    hampshire,
+    heartbeat,
+    police_event,
+    raw,
+    withdrawal,
+    without,
+)
+
+REGISTRY = Registry([hampshire()])
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def taken(kind: Kind, values: Sequence[bytes]) -> Intake:
+    messages = [RawMessage(value, ()) for value in values]
+    return take_in(kind, messages, REGISTRY, NOW, max_bytes=100_000, tolerance_s=600)
+
+
+def by_the_contract(kind: Kind, values: Sequence[bytes]) -> Intake:
+    """The naive twin: nothing takes the express lane."""
+
+    def nothing(_: Kind, messages: Sequence[Any], __: int) -> Sorted:
+        return Sorted([], [], [Spot(number, ALL) for number in range(len(messages))])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ingest, "sort_out", nothing)
+        return taken(kind, values)
+
+
+def summary(intake: Intake) -> tuple[Any, ...]:
+    rows = join(intake.rows.values()).tolist()
+    refusals = [(refusal.position, *refusal.rejected) for refusal in intake.refusals]
+    observed = {name: (found.latest, sorted(found.delays_s)) for name, found in intake.observed.items()}
+    return rows, sorted(refusals), sorted(intake.rows), observed
+
+
+def passes(kind: Kind, event: Event) -> bool:
+    """Whether an event takes the express lane."""
+    (found,) = EXPRESS[kind].listed.validate_json(raw([event]))
+    return found is not None
+
+
+DIGITS = st.text(alphabet="0123456789 .-()+:/_aZé٣", max_size=30)
+TIMES = st.one_of(
+    st.datetimes(datetime(1999, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC)).map(datetime.isoformat),  # noqa: DTZ001
+    st.sampled_from(
+        [
+            "2026-02-28T10:00:00Z",
+            "2026-02-29T10:00:00Z",
+            "2026-02-28T24:00:00Z",
+            "2026-02-28T23:59:60Z",
+            "2026-02-28T10:00:00.1234567Z",
+            "2026-02-28T10:00:00.12+05:30",
+            "2026-02-28T10:00:00-23:59",
+            "2026-02-28T10:00:00-00:00",
+            "2026-02-28T10:00:00+24:00",
+            "2026-02-28T10:00:00",
+            "2026-02-28 10:00:00Z",
+            "2026-02-28T10:00Z",
+            "1767225600",
+            "",
+        ]
+    ),
+    st.integers(0, 2_000_000_000),
+    st.none(),
+)
+PLACES: st.SearchStrategy[Any] = st.sampled_from(
+    [
+        None,
+        {},
+        dict(GUILDHALL),
+        dict(GUILDHALL_METRES),
+        {**GUILDHALL, **GUILDHALL_METRES},
+        {**GUILDHALL, "easting": 1.0},
+        {**GUILDHALL, "precision": "area"},
+        {**GUILDHALL, "precision": None},
+        {"longitude": GUILDHALL["longitude"]},
+        {"longitude": 2, "latitude": 48},
+        {"longitude": "x", "latitude": 50.9},
+        {"longitude": float("nan"), "latitude": 50.9},
+        {"longitude": -1.4350, "latitude": 50.9335},
+        [],
+    ]
+)
+FIELDS: dict[str, st.SearchStrategy[Any]] = {
+    "source": st.sampled_from([POLICE_SOURCE, ED_SOURCE, "elsewhere", 7]),
+    "type": st.sampled_from(
+        [f"hotspot.{kind}.{verb}.v1" for kind in ("ed.attendance", "police.incident") for verb in ("recorded", "lost")]
+    ),
+    "id": DIGITS,
+    "time": TIMES,
+    "subject": DIGITS,
+    "datacontenttype": st.sampled_from(["application/json", "text/plain", None]),
+    "extra": st.just(1),
+    "data.record_id": DIGITS,
+    "data.revision": st.sampled_from([1, 2, 0, 2**32, 1.0, True, "1", None]),
+    "data.recorded_at": TIMES,
+    "data.occurred_at": TIMES,
+    "data.occurred_to": TIMES,
+    "data.arrived_at": TIMES,
+    "data.category": DIGITS,
+    "data.assault_method": DIGITS,
+    "data.method_description": DIGITS,
+    "data.place": PLACES,
+    "data.incident_ref": st.one_of(st.none(), DIGITS),
+    "data.victims": st.sampled_from([1, 3, 255, 256, 0, 2.0, None]),
+    "data.time_precision": st.sampled_from(["minute", "day", "month", "century", None]),
+    "data.knife": st.sampled_from([True, None, "yes"]),
+    "data.suspect": st.just("x"),
+}
+
+
+@st.composite
+def events(draw: st.DrawFn) -> tuple[Kind, Event]:
+    """A good event in which up to three fields are something else, or missing."""
+    kind = draw(st.sampled_from(list(Kind)))
+    good = ed_event if kind is Kind.ED else police_event
+    event = draw(st.sampled_from([good(), good("amended", revision=2), withdrawal(kind), heartbeat()]))
+    for path in draw(st.lists(st.sampled_from(sorted(FIELDS)), max_size=3, unique=True)):
+        event = changed(event, path, draw(FIELDS[path]))
+        if draw(st.booleans()) and draw(st.booleans()):
+            event = without(event, path)
+    return kind, event
+
+
+@settings(max_examples=600, deadline=None)
+@given(st.lists(events(), min_size=1, max_size=4), st.booleans())
+def test_the_same_comes_of_events_by_either_lane(drawn: list[tuple[Kind, Event]], as_batch: bool) -> None:
+    kind = drawn[0][0]
+    of_kind = [event for its_kind, event in drawn if its_kind is kind]
+    values = [raw(of_kind)] if as_batch else [raw(event) for event in of_kind]
+    assert summary(taken(kind, values)) == summary(by_the_contract(kind, values))
+
+
+NUMBERS = (r"\A\(?0?7\d{3}[ -]?\d{6}\Z", r"\A\d{3} ?\d{3} ?\d{4}\Z")
+
+
+@settings(max_examples=2_000, deadline=None)
+@given(
+    st.one_of(
+        DIGITS,
+        st.from_regex(r"\A\(?0?7\d{3}[ -]?\d{6}\Z"),
+        st.from_regex(r"\A\d{3} ?\d{3} ?\d{4}\Z"),
+        st.uuids().map(str),
+    )
+)
+def test_no_text_that_may_hold_a_personal_datum_passes(text: str) -> None:
+    assert not passes(Kind.POLICE, police_event(category=text)) or personal_data_in(text) is None
+    for event in (changed(police_event(), "id", text), police_event(record_id=text), police_event(incident_ref=text)):
+        assert not passes(Kind.POLICE, event) or personal_data_in(text, dates=False) is None
+
+
+@pytest.mark.parametrize(
+    "record_id", ["P-2001", "44260123456", "SIM-4-E-005987", "2026/123456/01", "4f2c1a52-8f5e-4f0e-9d5b-2a3f4b5c6d7e"]
+)
+def test_usual_record_ids_take_the_express_lane(record_id: str) -> None:
+    event = police_event(record_id=record_id)
+    assert passes(Kind.POLICE, event)
+    assert passes(Kind.POLICE, changed(event, "id", f"{record_id}:1"))
+
+
+def test_usual_events_take_the_express_lane() -> None:
+    for kind, event in (
+        (Kind.ED, ed_event()),
+        (Kind.POLICE, police_event("amended", revision=2)),
+        (Kind.POLICE, withdrawal()),
+    ):
+        found = sort_out(kind, [RawMessage(raw(event), ())], 100_000)
+        assert (len(found.events), found.others) == (1, [])
+
+
+GOOD = raw(police_event())
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [
+        [GOOD[:-1], GOOD],
+        [GOOD + b"," + GOOD],
+        [GOOD + b"," + GOOD, b'{"data":[{}', b"{}]}"],
+        [b'{"x":"}', GOOD, b'{"}'],
+        [GOOD + b',"x":' + GOOD, b'{"y":', b"1}"],
+        [b"", b" ", b"]", b"}", b'"', b"{", b"["],
+        [b"\xff\xfe", b"null", b"[]", b"7", b"[[]]", b"[1]"],
+        [b"[" + GOOD, b"]"],
+    ],
+)
+def test_poison_among_messages_is_refused_and_nothing_else(poison: list[bytes]) -> None:
+    """Also where pieces of messages would make whole events, were they simply joined."""
+    good = [raw(police_event(record_id=f"P-{number}")) for number in range(20)]
+    values = [
+        *good[:9],
+        *(part for pair in zip(poison, good[9:], strict=False) for part in pair),
+        *good[9 + len(poison) :],
+    ]
+    found = taken(Kind.POLICE, values)
+    assert summary(found) == summary(by_the_contract(Kind.POLICE, values))
+    accepted = {row["record"] for row in found.rows["hampshire"]}
+    assert {record_hash(POLICE_SOURCE, f"P-{number}") for number in range(20)} <= accepted
+
+
+def test_a_poor_element_of_a_batch_goes_alone() -> None:
+    batch = [police_event(record_id=f"P-{number}") for number in range(50)]
+    batch[7] = without(batch[7], "data.category")
+    batch[30] = changed(batch[30], "data.category", "mail a.b@example.org")
+    found = taken(Kind.POLICE, [raw(batch)])
+    assert summary(found) == summary(by_the_contract(Kind.POLICE, [raw(batch)]))
+    assert [json.loads(refusal.rejected.raw) for refusal in found.refusals] == [batch[7], batch[30]]
+
+
+def test_rows_keep_the_order_in_which_they_came() -> None:
+    """An event that the contract has to judge between two that took the express lane."""
+    odd = {"category": "8N, art. 123"}
+    values = [raw(police_event(record_id=f"P-{n}", **(odd if n % 3 == 1 else {}))) for n in range(10)]
+    found = taken(Kind.POLICE, values).rows["hampshire"]["record"].tolist()
+    assert found == [record_hash(POLICE_SOURCE, f"P-{n}") for n in range(10)]
+
+
+@given(st.lists(st.datetimes(datetime(1600, 3, 1), datetime(2999, 1, 1)), max_size=5), st.integers(-1439, 1439))  # noqa: DTZ001
+def test_times_are_read_as_python_reads_them(moments: list[datetime], offset: int) -> None:
+    zone = f"{'-' if offset < 0 else '+'}{abs(offset) // 60:02d}:{abs(offset) % 60:02d}"
+    texts = [f"{moment.isoformat()}{zone}" for moment in moments]
+    expected = [(datetime.fromisoformat(text) - EPOCH) // timedelta(microseconds=1) for text in texts]
+    assert read_times(texts).tolist() == expected
+
+
+@pytest.mark.parametrize("text", ["", "2026-02-29T00:00:00Z", "2026-13-01T00:00:00Z", "2026-01-01T24:00:00Z", "2026"])
+def test_what_is_no_time(text: str) -> None:
+    assert read_times([text, "1970-01-01T00:00:01Z"]).tolist() == [NO_TIME, 1_000_000]
+
+
+@given(st.lists(st.tuples(st.sampled_from(["a", "b/c"]), st.text(max_size=5)), max_size=6))
+def test_hashes_of_many_are_those_of_each(pairs: list[tuple[str, str]]) -> None:
+    found = record_hashes([source for source, _ in pairs], [name for _, name in pairs])
+    assert found.tolist() == [record_hash(*pair) for pair in pairs]
+
+
+@given(st.lists(st.integers(0, 5 * USUAL_BYTES), max_size=2 * PIECE))
+def test_pieces_are_the_whole_in_order_and_none_is_large(sizes: list[int]) -> None:
+    messages = [RawMessage(b"x" * size, ()) for size in sizes]
+    parts = list(pieces(messages))
+    assert [message for part in parts for message in part] == messages
+    assert all(sum(1 + len(message.value or b"") // USUAL_BYTES for message in part[:-1]) < PIECE for part in parts)
+    assert np.all([len(part) > 0 for part in parts])
