@@ -25,7 +25,7 @@ from processors.kernels import EPOCH_HOURS, look
 from processors.localtime import DAY_S, LocalHours
 from processors.masses import Masses
 from processors.nullmodel import NullIncidents, simulate_null
-from processors.tails import Tail, fit_tail, level_error
+from processors.tails import Tail, far_tail, fit_tail, level_error
 from processors.tracking import LINGER_S, Seen, openings
 from processors.windows import new_bar
 from schemas.detection import DetectionSettings
@@ -42,8 +42,8 @@ PILOT_DAYS: Final = 56
 STEP: Final = 0.1
 #: A longer simulation is made of years, one after the other: each brings cells of its own, and they take memory.
 DAYS_AT_ONCE: Final = 364
-#: The tail is shifted up by so many of the threshold's standard errors: a threshold that is too low by chance costs
-#: more false alarms than one that is too high saves.
+#: The threshold is raised by so many of its standard errors: one that is too low by chance costs more false alarms than
+#: one that is too high saves.
 CAUTION: Final = 1.0
 BOOTSTRAPS: Final = 200
 MOST_DAYS: Final = 36_500.0
@@ -134,8 +134,8 @@ def calibrate(baseline: Baseline, variation: Variation, settings: DetectionSetti
     peaks = np.concatenate(found)
     tail = fit_tail(peaks, start, days)
     error = level_error(peaks, tail, days, budget, rng, BOOTSTRAPS)
-    tail = tail._replace(start=tail.start + CAUTION * error)
-    threshold = tail.level_of(budget)
+    threshold = tail.level_of(budget) + CAUTION * error
+    tail = far_tail(peaks, tail, threshold, budget)
     return Calibration(
         made_at=made_at,
         fingerprint=f"{settings_fingerprint(settings)}-{baseline_fingerprint(baseline, variation)}",

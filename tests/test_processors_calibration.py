@@ -15,7 +15,7 @@ from processors.followers import NO_FOLLOWING, NONE, Following
 from processors.incidents import incidents
 from processors.localtime import LocalHours
 from processors.nullmodel import simulate_null
-from processors.tails import Tail, fit_tail, level_error
+from processors.tails import Tail, far_tail, fit_tail, level_error
 from processors.tracking import LINGER_S, openings
 from schemas.detection import DAY_S, HOUR_S, DetectionSettings
 from tests.builders_processors import MONDAY, history
@@ -181,6 +181,25 @@ def test_a_tail_of_known_shape_is_found() -> None:
         assert tail.scale == pytest.approx(1.5, rel=0.1)
         for rate in (1.0, 0.1, 0.01):
             assert tail.rate_above(tail.level_of(rate)) == pytest.approx(rate)
+
+
+@pytest.mark.parametrize("shape", [0.0, -0.1])
+def test_rare_events_are_as_rare_as_the_far_tail_says(shape: float) -> None:
+    """On average over calibrations, a level said to be exceeded once a year is; by the tail as fitted it is not."""
+    rng = np.random.default_rng(3)
+    days, budget, year = 546.0, 2 / 28, 1 / 365
+    true = Tail(10.0, 150 / days, shape, 1.5)
+    told = {"fitted": 0.0, "far": 0.0}
+    for _ in range(400):
+        uniform = rng.random(int(rng.poisson(150)))
+        peaks = 10.0 + 1.5 * (-np.log(uniform) if shape == 0 else (uniform**-shape - 1) / shape)
+        tail = fit_tail(peaks, 10.0, days)
+        far = far_tail(peaks, tail, tail.level_of(budget), budget)
+        assert far.rate_above(tail.level_of(budget)) == pytest.approx(budget)
+        told["fitted"] += true.rate_above(tail.level_of(year)) / year / 400
+        told["far"] += true.rate_above(far.level_of(year)) / year / 400
+    assert told["far"] < min(told["fitted"], 1.3)
+    assert told["far"] > 0.5
 
 
 def test_few_peaks_fall_back_on_the_usual_tail() -> None:

@@ -44,7 +44,7 @@ LIBRARY: Final = {
     "processors.scan.montecarlo": ("rank_p_value", "gumbel_p_value", "reported_p_value", "recurrence_days"),
     "processors.score": ("surprise",),
     "processors.permutation": ("window_p_value", "hypergeometric"),
-    "processors.tails": ("Tail", "fit_tail", "level_error"),
+    "processors.tails": ("Tail", "fit_tail", "far_tail", "level_error"),
 }
 
 
