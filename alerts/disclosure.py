@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from alerts.disclosed_wording import worded
 from alerts.outline import outline
 from alerts.places import Namer
-from alerts.publication import Publication
+from alerts.publication import Publication, Unit
 from processors.grid import Grid
 from schemas.alert import Alert, Compared, Polygons, Spell, UnitWeek, Window
 from schemas.disclosure import Audience, Disclosed, ShownCount
@@ -72,12 +72,13 @@ def together(counts: Sequence[ShownCount]) -> ShownCount:
 
 
 class Discloser:
-    """Of one region: what each audience may see. It has no state: the same alert is told in the same words."""
+    """Of one region: what each audience may see. The same alert is always told in the same words."""
 
     def __init__(self, region: RegionFile, publication: Publication) -> None:
         self._zone, self._publication = region.zone, publication
         self._grid = Grid(region)
         self._namer = Namer(region, self._grid)
+        self._outlines: dict[tuple[Unit, ...], Polygons] = {}
 
     def disclose(self, alert: Alert, audience: Audience) -> Disclosed | None:
         """One revision for one audience; None where it may not be told of it at all.
@@ -101,8 +102,9 @@ class Discloser:
         named = self._namer.name(x * grid.cell_m, y * grid.cell_m, coarse=True)
         if not wide:
             return Where(*named, (), None)
-        cells = [cell for unit in wide for cell in unit.cells()]
-        return Where(*named, outline(cells, grid), publication.addresses(wide))
+        if wide not in self._outlines:
+            self._outlines[wide] = outline([cell for unit in wide for cell in unit.cells()], grid)
+        return Where(*named, self._outlines[wide], publication.addresses(wide))
 
 
 def _told(alert: Alert, audience: Audience, where: Where, zone: ZoneInfo) -> Disclosed:
