@@ -41,7 +41,7 @@ def _headline(told: Disclosed) -> str:
     counts = [_count_text(name, told) for name in told.counts]
     if told.evidence in ("ed_only", "both"):
         counts.append(f"{SOURCE_WORDS['ed']} see more than usual")
-    return told_as(told.reason, told.state, _where(told), f"{_time(told)}: {'; '.join(counts)}", told.simulated)
+    return told_as(told.reason, told.state, _where(told), "; ".join(counts), told.simulated)
 
 
 def _where(told: Disclosed) -> str:
@@ -55,9 +55,10 @@ def _time(told: Disclosed) -> str:
 def _count_text(name: str, told: Disclosed) -> str:
     count, by = told.counts[name], f"known to {SOURCE_WORDS[name]}"
     noun = "incident" if count.high == 1 else "incidents"
+    many = f"{'no' if count.high == 0 else count.words} {noun} {by}"
     if name in told.usual:
-        return f"{'no' if count.high == 0 else count.words} {noun} {by}, where {plain_usual(told.usual[name])}"
-    return f"{'no' if count.high == 0 else count.words} {noun} {by} around there in the same weeks"
+        return f"{many} {_time(told)}, where {plain_usual(told.usual[name])}"
+    return f"{many} around there in the same weeks"
 
 
 def _paragraphs(told: Disclosed, zone: ZoneInfo) -> list[Paragraph]:

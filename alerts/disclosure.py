@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from math import floor
-from typing import Final
+from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from alerts.disclosed_wording import worded
@@ -42,6 +42,15 @@ ROUNDED: Final[Mapping[Audience, tuple[str, ...]]] = {
 _PUBLIC_HANDLING: Final = "It is about places, not about people, and says nothing of health records."
 
 
+class Where(NamedTuple):
+    """The place of an alert as an audience may see it."""
+
+    place: str
+    grid_reference: str
+    polygons: Polygons
+    addresses: int | None
+
+
 def shown(count: int) -> ShownCount:
     """One count of one tile and week, rounded: none, `1 to 7`, or the nearest multiple of five."""
     if count <= 0:
@@ -62,19 +71,46 @@ def together(counts: Sequence[ShownCount]) -> ShownCount:
     return ShownCount(low, high, f"{low} to {high}")
 
 
-def disclose(alert: Alert, audience: Audience, publication: Publication, region: RegionFile) -> Disclosed | None:
-    """One revision for one audience; None where it may not be told of it at all.
+class Discloser:
+    """Of one region: what each audience may see. The same alert is always told in the same words."""
 
-    The public is told only of what police records alone show, and of nothing that is muted.
-    """
-    if audience == "public" and (alert.evidence != "police_only" or alert.muted):
-        return None
+    def __init__(self, region: RegionFile, publication: Publication) -> None:
+        self._zone, self._publication = region.zone, publication
+        self._grid = Grid(region)
+        self._namer = Namer(region, self._grid)
+        self._outlines: dict[tuple[Unit, ...], Polygons] = {}
+
+    def disclose(self, alert: Alert, audience: Audience) -> Disclosed | None:
+        """One revision for one audience; None where it may not be told of it at all.
+
+        The public is told only of what police records alone show, and of nothing that is muted.
+        """
+        if audience == "public" and (alert.evidence != "police_only" or alert.muted):
+            return None
+        where = self._where(alert, audience)
+        return worded(_told(alert, audience, where, self._zone), self._zone)
+
+    def _where(self, alert: Alert, audience: Audience) -> Where:
+        """Others than health get whole tiles, and no centre of the window."""
+        if audience == "health":
+            return Where(alert.place, alert.grid_reference, alert.polygons, None)
+        publication, grid = self._publication, self._grid
+        units = publication.units_of(*disc_of(alert.window, grid))
+        wide = publication.enough(units) if publication.is_known else ()
+        of = wide or units
+        x, y = (sum((2 * u.corner[axis] + (1 << u.level)) / 2 for u in of) / len(of) for axis in (0, 1))
+        named = self._namer.name(x * grid.cell_m, y * grid.cell_m, coarse=True)
+        if not wide:
+            return Where(*named, (), None)
+        if wide not in self._outlines:
+            self._outlines[wide] = outline([cell for unit in wide for cell in unit.cells()], grid)
+        return Where(*named, self._outlines[wide], publication.addresses(wide))
+
+
+def _told(alert: Alert, audience: Audience, where: Where, zone: ZoneInfo) -> Disclosed:
     exact = EXACT[audience]
-    grid = Grid(region)
-    units = publication.units_of(*disc_of(alert.window, grid))
-    place, reference, polygons, addresses = _where(alert, audience, units, publication, region, grid)
     people = audience != "public"
-    disclosed = Disclosed(
+    return Disclosed(
         audience=audience,
         episode_id=alert.episode_id,
         revision=alert.revision,
@@ -82,15 +118,15 @@ def disclose(alert: Alert, audience: Audience, publication: Publication, region:
         reason=alert.reason,
         region=alert.region,
         region_name=alert.region_name,
-        opened_at=alert.opened_at if people else _day(alert.opened_at, region.zone),
-        as_of=alert.as_of if people else _day(alert.as_of, region.zone),
-        start=alert.window.start if people else _day(alert.window.start, region.zone),
-        end=alert.window.end if people else _day(alert.window.end, region.zone) + timedelta(days=1),
+        opened_at=alert.opened_at if people else _day(alert.opened_at, zone),
+        as_of=alert.as_of if people else _day(alert.as_of, zone),
+        start=alert.window.start if people else _day(alert.window.start, zone),
+        end=alert.window.end if people else _day(alert.window.end, zone) + timedelta(days=1),
         hours=alert.window.hours,
-        place=place,
-        grid_reference=reference,
-        polygons=polygons,
-        addresses=addresses,
+        place=where.place,
+        grid_reference=where.grid_reference,
+        polygons=where.polygons,
+        addresses=where.addresses,
         counts=_counts(alert, audience),
         usual={name: alert.expected[name] for name in exact},
         evidence=alert.evidence if people else None,
@@ -116,7 +152,6 @@ def disclose(alert: Alert, audience: Audience, publication: Publication, region:
         headline="",
         paragraphs=(),
     )
-    return worded(disclosed, region.zone)
 
 
 def disc_of(window: Window, grid: Grid) -> tuple[int, int, int]:
@@ -133,27 +168,6 @@ def _counts(alert: Alert, audience: Audience) -> dict[str, ShownCount]:
 
 def _rounded(published: Sequence[UnitWeek], kind: str) -> ShownCount:
     return together([shown(one.observed.get(kind, 0)) for one in published])
-
-
-def _where(
-    alert: Alert,
-    audience: Audience,
-    units: tuple[Unit, ...],
-    publication: Publication,
-    region: RegionFile,
-    grid: Grid,
-) -> tuple[str, str, Polygons, int | None]:
-    """Place, grid reference, outline, and addresses in it. Others than health get whole tiles."""
-    if audience == "health":
-        return alert.place, alert.grid_reference, alert.polygons, None
-    wide = publication.enough(units) if publication.is_known else ()
-    of = wide or units
-    middle = [sum((2 * u.corner[axis] + (1 << u.level)) / 2 for u in of) / len(of) * grid.cell_m for axis in (0, 1)]
-    named = Namer(region, grid).name(middle[0], middle[1], coarse=True)
-    if not wide:
-        return named.place, named.grid_reference, (), None
-    cells = [cell for unit in wide for cell in unit.cells()]
-    return named.place, named.grid_reference, outline(cells, grid), publication.addresses(wide)
 
 
 def _compared(compared: Compared | None, exact: tuple[str, ...]) -> Compared | None:

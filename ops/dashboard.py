@@ -176,6 +176,15 @@ ROWS: dict[str, list[Panel]] = {
             form="bars",
         ),
         Panel(
+            "What people said",
+            "short",
+            "Feedback on episodes in a day, by what became of it, and the mutes that hold now.",
+            [
+                Query("sum by (result) (increase(hotspot_feedback_total[1d])) > 0", "{{result}}"),
+                Query("sum(hotspot_mutes_active)", "mutes"),
+            ],
+        ),
+        Panel(
             "From record published to alert written",
             "s",
             "Half and 95 % of the alerts of an hour.",

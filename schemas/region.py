@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from holidays import list_supported_countries
@@ -16,6 +16,10 @@ from schemas.columns import Columns, read_crs
 from schemas.located import KIND_NAMES, Kind
 
 SourceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$")]
+
+
+#: Region files and gazetteers that come with the product.
+SHIPPED: Final = Path(__file__).resolve().parent.parent / "regions"
 
 
 class RegionFileError(ToldError, ValueError):
@@ -85,7 +89,8 @@ class RegionFile(Contract):
     sources: tuple[Source, ...] = Field(min_length=1)
     institutions: tuple[Institution, ...] = ()
     gazetteer: str = ""
-    """CSV file beside the region file with `name`, `longitude`, `latitude`: the names by which alerts tell places."""
+    """CSV file with `name`, `longitude`, `latitude`: the names by which alerts tell places. It lies beside the region
+    file, or is one of those that come with the product."""
     places: tuple[Place, ...] = ()
     """More such names; those of the gazetteer are added when the file is read."""
     addresses: Literal["", "postcodes"] = ""
@@ -172,7 +177,8 @@ def load_region(path: Path) -> RegionFile:
         raise RegionFileError(f"The region file {path} is not a region: {first_sentence(error)}.") from None
     if not region.gazetteer:
         return region
-    named = read_gazetteer(path.parent / region.gazetteer)
+    beside = path.parent / region.gazetteer
+    named = read_gazetteer(beside if beside.is_file() else SHIPPED / region.gazetteer)
     return region.model_copy(update={"places": (*region.places, *named)})
 
 

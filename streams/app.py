@@ -14,7 +14,9 @@ import faust
 from yarl import URL
 
 from alerts.monitor import RegionMonitor
+from alerts.publication import Publication
 from alerts.schedule import Input, ReplaySchedule
+from schemas.addresses import load_addresses
 from schemas.alert import Alert, AlertEvent
 from schemas.base import Clock, utc_now
 from schemas.located import Kind
@@ -78,6 +80,7 @@ class Worker:
         self.metrics.create_series(self.registry.desks, self.registry.source_ids)
         self._clock = clock
         self._inputs: frozenset[Input] = frozenset()
+        self._publications: dict[str, Publication] = {}
         self._assigned = False
         self.rounds = Rounds()
         self._tasks: list[asyncio.Task[None]] = []
@@ -108,12 +111,17 @@ class Worker:
         self._inputs = frozenset(
             (int(self.topics.kind_of(topic)), number) for topic, count in counts.items() for number in range(count)
         )
+        self._publications = await loop.run_in_executor(None, self._read_addresses)
         await self.monitoring.warm_up()
         _settle_heap()
         await self.faust.start()
         self._tasks = [asyncio.create_task(self._observe_forever()), asyncio.create_task(self._watch_forever())]
         if self.settings.clock == "wall":
             self._tasks.append(asyncio.create_task(self._tick_forever()))
+
+    def _read_addresses(self) -> dict[str, Publication]:
+        regions = {name: desk.region for name, desk in self.registry.desks.items()}
+        return {name: Publication(load_addresses(region)) for name, region in regions.items()}
 
     async def stop(self) -> None:
         """Leave the group after what was begun is written, and close everything."""
@@ -241,6 +249,7 @@ class Worker:
             schedule=schedule,
             simulated=self.settings.simulated,
             console_url=self.settings.console_url,
+            publication=self._publications.get(region),
         )
 
     async def _send(

@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from itertools import combinations
 
 from alerts.episodes import Episode
+from alerts.handling import REMEMBERED_S
 from alerts.monitor import LookOutcome, RegionMonitor
 from alerts.mutes import is_active
 from alerts.transitions import STEPS, WITHIN_A_STATE
 from processors.tracking import LINGER_S, overlap
 from schemas.alert import Alert
+from schemas.base import seconds
+from schemas.detection import DAY_S
 from schemas.episodes import AlertReason, EpisodeState
 
 #: Revisions that nothing in the records need have caused.
@@ -50,7 +53,8 @@ class Watch:
         open_now = {episode.episode_id for episode in episodes}
         if open_now != (told | set(self.before)) - over:
             self.faults.append(f"open are {sorted(open_now)}, and told as open {sorted(told)}")
-        if {past.episode_id for past in self.monitor.memory.past} < over:
+        lately = {name for name in over if as_of - seconds(self.stories[name][-1].as_of) < REMEMBERED_S - DAY_S}
+        if not lately <= {past.episode_id for past in self.monitor.memory.past}:
             self.faults.append("an episode that is over is forgotten")
         for mute in self.monitor.mutes():
             if not is_active(mute, as_of):

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from alerts.handling import precision
 from alerts.monitor import LookOutcome, RegionMonitor
 from alerts.schedule import ReplaySchedule
 from schemas.alert import Alert, AlertReason, EpisodeState
+from schemas.base import moment
 from schemas.detection import DAY_S, HOUR_S, DetectionSettings
+from schemas.episodes import Outcome
+from schemas.feedback import Acknowledge, Ask, Assign, Conclude, Feedback, FeedbackResult, Mute, Unmute
 from schemas.located import LOCATED, Kind, LocatedArray, Status
 from tests.builders import hampshire
 
@@ -186,3 +190,164 @@ def test_under_the_replay_clock_batches_and_interleaving_change_nothing(quiet_pa
     apart = run([[batch] for batch in singly] + [ends])
     assert together == apart
     assert sum(len(look.alerts) for look in together) >= 1
+
+
+def test_what_a_backlog_took_back_is_not_forgotten_by_a_crash_before_the_look(monitor: RegionMonitor) -> None:
+    """Applied, saved, and killed before the look: whoever takes over retracts."""
+    rows = hotspot()
+    monitor.apply(rows)
+    opened = only(monitor.look(NOW))
+    parts = monitor.snapshot() | everything(monitor)
+    monitor.apply(withdrawn(rows))
+    parts |= monitor.snapshot()
+    other = RegionMonitor(hampshire(), SETTINGS)
+    other.restore({name: part for name, part in parts.items() if part})
+    alert = only(other.look(NOW + HOUR_S))
+    assert (alert.episode_id, alert.state) == (opened.episode_id, EpisodeState.RETRACTED)
+
+
+def everything(monitor: RegionMonitor) -> dict[str, bytes]:
+    """All parts of a state, also those that have not changed since the last snapshot."""
+    store = monitor.detector.store
+    store.mark(np.unique((store.rows()["occurred"] + 3 * DAY_S) // (7 * DAY_S)).astype(np.int64))
+    monitor.detector._unsaved |= {"baseline", "calibration"}
+    return monitor.snapshot()
+
+
+# --- people ---------------------------------------------------------------------------------------------------------
+
+Said = Acknowledge | Assign | Ask | Conclude | Mute | Unmute
+
+
+def said(what: Said, alert: Alert, *, name: str = "f1", hours: float = 1) -> Feedback:
+    """Feedback on the episode of an alert, so many hours after NOW."""
+    at = moment(NOW) + timedelta(hours=hours)
+    return Feedback(
+        feedback_id=name, region="hampshire", episode_id=alert.episode_id, at=at, actor="CANARY@example.org", said=what
+    )
+
+
+def test_feedback_is_applied_once_and_in_the_order_in_which_it_was_said(quiet_parts: dict[str, bytes]) -> None:
+    """Any order, twice, with restarts between: the same state, and the same answers."""
+    results = []
+    for turn in (1, -1):
+        monitor = RegionMonitor(hampshire(), SETTINGS)
+        monitor.restore(quiet_parts)
+        monitor.apply(hotspot())
+        alert = only(monitor.look(NOW))
+        batch = [
+            said(Assign(team="licensing"), alert, name="a", hours=1),
+            said(Assign(team="city-nights"), alert, name="b", hours=2),
+            said(Conclude(outcome=Outcome.GENUINE_NEW), alert, name="c", hours=3),
+            said(Acknowledge(), alert, name="a", hours=2.5),  # an id that was used already
+        ]
+        for one in (batch[:3] if turn == 1 else batch[2::-1]) + [batch[0]]:
+            monitor.feedback(one)
+        again = RegionMonitor(hampshire(), SETTINGS)
+        again.restore({name: part for name, part in everything(monitor).items() if part})
+        outcome = again.look(NOW + 4 * HOUR_S)
+        assert outcome.alerts == ()
+        (episode,) = again.episodes.values()
+        results.append((outcome.feedback, episode.people))
+        again.feedback(batch[0])
+        assert again.look(NOW + 5 * HOUR_S).feedback == ()
+        assert "CANARY" not in again.snapshot()["episodes"].decode()
+    assert results[0] == results[1]
+    taken, people = results[0]
+    assert [(one.feedback_id, one.result) for one in taken] == [(name, FeedbackResult.APPLIED) for name in "abc"]
+    assert (people.team, people.outcome) == ("city-nights", Outcome.GENUINE_NEW)
+
+
+def test_who_asks_is_answered_and_the_answer_says_what_people_did(monitor: RegionMonitor) -> None:
+    monitor.apply(hotspot())
+    opened = only(monitor.look(NOW))
+    monitor.feedback(said(Acknowledge(), opened, name="a"))
+    monitor.feedback(said(Ask(), opened, name="b", hours=2))
+    assert monitor.look(NOW + HOUR_S).alerts == ()
+    answer = only(monitor.look(NOW + 2 * HOUR_S))
+    assert (answer.reason, answer.revision) == (AlertReason.ASKED, 2)
+    assert answer.people.acknowledged_at == moment(NOW + HOUR_S)
+    assert "CANARY" not in answer.model_dump_json()
+
+
+def test_a_muted_place_is_listed_and_holds_what_opens_there_until_it_ends(monitor: RegionMonitor) -> None:
+    """The episode is muted and withdrawn; the same opens again at its place, held, and is told when the mute ends."""
+    rows = hotspot()
+    monitor.apply(rows)
+    first = only(monitor.look(NOW))
+    monitor.feedback(said(Mute(until=moment(NOW) + timedelta(hours=30)), first))
+    monitor.look(NOW + HOUR_S)
+    assert [mute.episode_id for mute in monitor.mutes()] == [first.episode_id]
+    monitor.apply(withdrawn(rows))
+    gone = only(monitor.look(NOW + 2 * HOUR_S))
+    assert (gone.state, gone.muted) == (EpisodeState.RETRACTED, False)  # taken back aloud
+    again = rows.copy()
+    again["record"] += 5_000
+    monitor.apply(again)
+    held = only(monitor.look(NOW + 3 * HOUR_S))
+    assert (held.reason, held.muted, held.muted_until) == (AlertReason.OPENED, True, monitor.mutes()[0].until)
+    assert "held by a mute" in held.paragraphs[6].text
+    assert [monitor.look(NOW + hours * HOUR_S).alerts for hours in (12, 21, 29)] == [(), (), ()]
+    told = only(monitor.look(NOW + 31 * HOUR_S))
+    assert (told.reason, told.muted, told.episode_id) == (AlertReason.MUTE_ENDED, False, held.episode_id)
+    assert monitor.mutes() == ()
+
+
+def test_what_escalates_beyond_a_mute_is_told_and_ends_it(monitor: RegionMonitor) -> None:
+    rows = hotspot(20)
+    monitor.apply(rows[:5])
+    first = only(monitor.look(NOW))
+    monitor.feedback(said(Mute(until=moment(NOW) + timedelta(days=20)), first))
+    monitor.look(NOW + HOUR_S)
+    monitor.apply(rows[5:])
+    louder = only(monitor.look(NOW + 2 * HOUR_S))
+    assert (louder.reason, louder.muted, louder.muted_until) == (AlertReason.ESCALATED, False, None)
+    assert monitor.mutes() == ()
+
+
+def test_of_an_episode_that_is_over_only_the_outcome_can_be_told(monitor: RegionMonitor) -> None:
+    rows = hotspot()
+    monitor.apply(rows)
+    first = only(monitor.look(NOW))
+    monitor.apply(withdrawn(rows))
+    monitor.look(NOW + HOUR_S)
+    monitor.feedback(said(Acknowledge(), first, name="a", hours=2))
+    monitor.feedback(said(Conclude(outcome=Outcome.EXPLAINED), first, name="b", hours=2))
+    elsewhere = first.model_copy(update={"episode_id": "hampshire-20200101T000000Z-00000000"})
+    monitor.feedback(said(Acknowledge(), elsewhere, name="c", hours=2))
+    outcome = monitor.look(NOW + 2 * HOUR_S)
+    assert [one.result for one in outcome.feedback] == [
+        FeedbackResult.EPISODE_OVER,
+        FeedbackResult.APPLIED,
+        FeedbackResult.UNKNOWN_EPISODE,
+    ]
+    assert [(past.episode_id, past.outcome) for past in monitor.memory.past] == [(first.episode_id, Outcome.EXPLAINED)]
+    assert precision(monitor.memory.past) == (0, 1)
+
+
+def test_what_is_told_is_of_the_look_also_when_the_detector_ran_ahead(quiet_parts: dict[str, bytes]) -> None:
+    """Records that are amended and withdrawn at later looks of the same run: alerts as if each look had been alone."""
+    rows = hotspot(12)
+    rows["recorded_us"] = (NOW - 20 * HOUR_S + np.arange(12) * 1_800) * 1_000_000
+    amended = rows[:4].copy()
+    amended["revision"], amended["status"], amended["weight"] = 2, Status.AMENDED, 2
+    amended["recorded_us"] += 9 * HOUR_S * 1_000_000
+    gone = withdrawn(rows[4:6])
+    gone["recorded_us"] = (NOW - 2 * HOUR_S + np.arange(2) * 60) * 1_000_000
+    everybody = np.concatenate([rows, amended, gone])
+    everybody = everybody[np.argsort(everybody["recorded_us"], kind="stable")]
+    ends = [(np.empty(0, LOCATED), (int(Kind.POLICE), 0), (NOW + DAY_S) * 1_000_000)]
+
+    def run(size: int) -> list[LookOutcome]:
+        monitor = RegionMonitor(hampshire(), SETTINGS)
+        monitor.restore(quiet_parts)
+        monitor._schedule = ReplaySchedule(frozenset({(int(Kind.POLICE), 0)}), 900)
+        looks = []
+        for start in range(0, everybody.size, size):
+            batch = everybody[start : start + size]
+            looks += monitor.advance([(batch, (int(Kind.POLICE), 0), int(batch["recorded_us"][-1]))], 0)[1]
+        return looks + monitor.advance(ends, 0)[1]
+
+    together = run(everybody.size)
+    assert together == run(1)
+    assert sum(len(look.alerts) for look in together) >= 2

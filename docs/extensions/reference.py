@@ -24,6 +24,8 @@ from schemas.alert import AlertReason, EpisodeState
 from schemas.calibration import CalibrationReport
 from schemas.contracts import schema_files
 from schemas.detection import WeekPart
+from schemas.episodes import Outcome, Reason
+from schemas.feedback import FeedbackResult
 from schemas.feeds import FeedProblem
 from schemas.heldout import BaselineReport
 from schemas.layers import EmergingPattern
@@ -107,6 +109,9 @@ def codes_page() -> str:
     enums: dict[str, tuple[type[Enum], str]] = {
         "Why an alert is sent": (AlertReason, "`reason` of an alert; nothing else is ever sent."),
         "States of an episode": (EpisodeState, "`state` of an alert."),
+        "Reasons of decisions": (Reason, "Why an episode took a step, or did not; most of them are quiet."),
+        "Outcomes": (Outcome, "What people found that an episode was."),
+        "Results of feedback": (FeedbackResult, "What became of a message on `hotspot.feedback`."),
         "Problems of feeds": (FeedProblem, "`not_known` of an alert, and a label of `hotspot_feed_problem`."),
         "Classes of emerging hotspots": (EmergingPattern, "Of the [map layers](../layers.md#emerging-hotspots)."),
         "Parts of the week": (WeekPart, "Hours that a window may be confined to."),
