@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -38,6 +39,16 @@ async def _nothing(*_: Any, **__: Any) -> None:
     return None
 
 
+@dataclass(eq=False)
+class Message:
+    """A fetch that was handed out."""
+
+    offset: int
+    topic: str = PLACE.topic
+    tp: TP = PLACE
+    acked: bool = False
+
+
 # --- agents ------------------------------------------------------------------------------------------------------
 
 
@@ -64,7 +75,7 @@ def test_faust_commits_past_an_unfinished_event_and_the_fetch_consumer_does_not(
     naive._acked[PLACE] = [1]
     naive._acked_index[PLACE] = {1}
     assert naive._new_offset(PLACE) == 2  # the first event is lost, should the worker die now
-    first, second = (SimpleNamespace(offset=n, topic="located", tp=PLACE, acked=False) for n in (0, 1))
+    first, second = Message(0), Message(1)
     ours._handed_out[PLACE] = {0: first, 1: second}
     ours.ack(second)
     assert ours._new_offset(PLACE) is None
