@@ -62,7 +62,7 @@ class _State(Contract):
     episodes: tuple[Episode, ...]
     tracker: Tracker
     last_look: int
-    schedule: tuple[int, tuple[tuple[int, int, int, int], ...]] | None
+    schedule: tuple[int, tuple[tuple[int, ...], ...]] | None
 
 
 _STATE = TypeAdapter(_State)

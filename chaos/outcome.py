@@ -86,7 +86,16 @@ def _region(region: RegionFile, state: RegionState, settings: Settings) -> Regio
     }
     counted = int(((rows["status"] < 2) & (rows["gate"] == Gate.NONE)).sum())
     episodes = tuple(sorted(episode.episode_id for episode in monitor.episodes.values()))
-    return RegionOutcome(records, counted, saved.parts, episodes)
+    return RegionOutcome(records, counted, {**saved.parts, "episodes": _comparable(saved.parts)}, episodes)
+
+
+def _comparable(parts: dict[str, bytes]) -> bytes:
+    """Episodes, tracks and schedule, but for the offsets that were taken last: these tell how fetches were cut."""
+    state = json.loads(parts.get("episodes", b"{}"))
+    if state.get("schedule"):
+        last_look, inputs = state["schedule"]
+        state["schedule"] = [last_look, [entry[:3] for entry in inputs]]
+    return json.dumps(state).encode()
 
 
 def _add_alert(outcome: Outcome, value: bytes) -> None:
