@@ -84,7 +84,7 @@ class _State(Contract):
     episodes: tuple[Episode, ...]
     tracker: Tracker
     last_look: int
-    schedule: tuple[int, tuple[tuple[int, int, int, int], ...]] | None
+    schedule: tuple[int, tuple[tuple[int, ...], ...]] | None
     memory: Memory = Memory()
     unlocated: dict[str, float] = Field(default_factory=dict)
 

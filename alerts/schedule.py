@@ -14,6 +14,8 @@ Input = tuple[int, int]
 MICRO = 1_000_000
 _NONE = np.empty(0, LOCATED)
 _NO_TIMES = np.empty(0, np.int64)
+#: More arrivals of an input than a worker has under way at once: one that another overtook is among so many.
+RECENT = 16
 
 
 class Arrival(NamedTuple):
@@ -25,6 +27,28 @@ class Arrival(NamedTuple):
     """How far the record time of the input has come, by these rows or by what else it held."""
     offsets: NDArray[np.int64] | None = None
     """Where in the input each row lies; None where nothing is ever delivered again."""
+
+
+class Taken:
+    """Which offsets of an input were taken: all up to one, and those of the latest arrivals beyond it."""
+
+    def __init__(self, upto: int = 0, spans: list[tuple[int, int]] | None = None) -> None:
+        self.upto = upto
+        self.spans = spans or []
+        """First offset, and the one after the last."""
+
+    def add(self, offsets: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Take offsets, in increasing order; returns which of them are new."""
+        new = offsets >= self.upto
+        for first, end in self.spans:
+            new &= (offsets < first) | (offsets >= end)
+        if new.any():
+            found = offsets[new]
+            self.spans.append((int(found[0]), int(found[-1]) + 1))
+            self.spans.sort()
+        if len(self.spans) > RECENT:
+            self.upto = self.spans.pop(0)[1]
+        return new
 
 
 class ReplaySchedule:
@@ -46,7 +70,7 @@ class ReplaySchedule:
         self._watermarks: dict[Input, int] = {}
         self._inputs = inputs
         self._last_look_us = 0
-        self._next_offsets: dict[Input, int] = {}
+        self._taken: dict[Input, Taken] = {}
         self._held: list[LocatedArray] = []
         self._known: list[NDArray[np.int64]] = []
         """When each row held became known, microseconds."""
@@ -57,10 +81,7 @@ class ReplaySchedule:
     ) -> None:
         """Take rows of one input, and how far its record time has come; the arguments are those of an `Arrival`."""
         if offsets is not None:
-            new = offsets >= self._next_offsets.get(source, 0)
-            rows = pick(rows, new)
-            if len(rows):
-                self._next_offsets[source] = int(offsets[-1]) + 1
+            rows = pick(rows, self._taken.setdefault(source, Taken()).add(offsets))
         if len(rows):
             known_us = np.maximum.accumulate(rows["recorded_us"])
             np.maximum(known_us, self._watermarks.get(source, known_us[0]), out=known_us)
@@ -111,18 +132,23 @@ class ReplaySchedule:
             self._in_order = True
         return self._held[0], self._known[0]
 
-    def state(self) -> tuple[int, list[tuple[int, int, int, int]], bytes]:
-        """Last look (µs), what is known of each input (kind, partition, watermark in µs, offset after what was taken),
-        rows held and when they became known: what must survive a restart."""
+    def state(self) -> tuple[int, list[tuple[int, ...]], bytes]:
+        """Last look (µs), what is known of each input (kind, partition, watermark in µs, offsets taken), rows held and
+        when they became known: what must survive a restart."""
         held = b"".join(array.tobytes() for array in self._sorted()) if self._held else b""
-        inputs = [(*key, value, self._next_offsets.get(key, 0)) for key, value in sorted(self._watermarks.items())]
+        inputs = []
+        for key, watermark_us in sorted(self._watermarks.items()):
+            taken = self._taken.get(key, Taken())
+            inputs.append((*key, watermark_us, taken.upto, *(edge for span in taken.spans for edge in span)))
         return self._last_look_us, inputs, held
 
-    def restore(self, last_look_us: int, inputs: list[tuple[int, int, int, int]], held: bytes) -> None:
+    def restore(self, last_look_us: int, inputs: list[tuple[int, ...]], held: bytes) -> None:
         """Go on from a state."""
         self._last_look_us = last_look_us
-        self._watermarks = {(kind, partition): value for kind, partition, value, _ in inputs}
-        self._next_offsets = {(kind, partition): offset for kind, partition, _, offset in inputs if offset}
+        self._watermarks, self._taken = {}, {}
+        for kind, partition, watermark_us, upto, *edges in inputs:
+            self._watermarks[kind, partition] = watermark_us
+            self._taken[kind, partition] = Taken(upto, list(zip(edges[::2], edges[1::2], strict=True)))
         count = len(held) // (LOCATED.itemsize + _NO_TIMES.itemsize)
         self._held = [join([np.frombuffer(held, LOCATED, count)])] if held else []
         self._known = [np.frombuffer(held, np.int64, count, offset=count * LOCATED.itemsize)] if held else []

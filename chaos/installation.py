@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from chaos.outcome import read_topic
 from chaos.plan import Plan
@@ -18,7 +17,7 @@ from schemas.detection import HOUR_S, DetectionSettings
 from schemas.located import Kind
 from schemas.region import RegionFile
 from schemas.settings import Settings
-from streams.topics import LARGEST_MESSAGE, Topics, create_topics, topic_table
+from streams.topics import LARGEST_MESSAGE, Topics, create_topics, delete_topics
 
 #: Small enough to be learned from a few weeks, within a second.
 DETECTION = DetectionSettings(
@@ -75,9 +74,10 @@ class Run:
         self.topics = Topics(settings.prefix)
         self.published = 0
         create_topics(settings)
-        # Kept for the whole run: librdkafka crashes when a client is let go while the broker owes it an answer.
-        self._admin = AdminClient({"bootstrap.servers": settings.bootstrap, "log_level": 0})
-        self._reader = Consumer({"bootstrap.servers": settings.bootstrap, "group.id": "chaos-ends", "log_level": 0})
+        # In the name of the workers' group, of which it is no member: it is only asked what they have committed.
+        self._reader = Consumer(
+            {"bootstrap.servers": settings.bootstrap, "group.id": self.topics.app_id, "log_level": 0}
+        )
 
     def publish(self, messages: Sequence[Message], over_s: float, choice: random.Random) -> None:
         """Publish in bursts, each partition in the order of the log, through all that happens to the broker.
@@ -137,7 +137,8 @@ class Run:
         """Messages of each topic that the workers have not acknowledged; None while the broker does not answer."""
         topics = (self.topics.ed, self.topics.police, self.topics.located, self.topics.alerts)
         try:
-            ends, committed = self._ends(topics), self._committed()
+            ends = self._ends(topics)
+            committed = self._committed(ends)
         except KafkaException:
             return None
         behind = dict.fromkeys(topics, 0)
@@ -152,11 +153,8 @@ class Run:
     def close(self, *, delete: bool) -> None:
         """Delete the topics perhaps, to keep the broker quick; nothing can be asked any more."""
         self._reader.close()
-        names = [topic.topic for topic in topic_table(self.topics, self.settings)] if delete else []
-        if not names:
-            return
-        for future in self._admin.delete_topics(names, operation_timeout=30).values():
-            future.exception()
+        if delete:
+            delete_topics(self.settings)
 
     def _ends(self, topics: Sequence[str]) -> dict[tuple[str, int], int]:
         known = self._reader.list_topics(timeout=ANSWER_S).topics
@@ -166,7 +164,6 @@ class Run:
             for partition in known[topic].partitions
         }
 
-    def _committed(self) -> dict[tuple[str, int], int]:
-        asked = [ConsumerGroupTopicPartitions(self.topics.app_id)]
-        (future,) = self._admin.list_consumer_group_offsets(asked, request_timeout=ANSWER_S).values()
-        return {(found.topic, found.partition): found.offset for found in future.result().topic_partitions}
+    def _committed(self, partitions: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        asked = [TopicPartition(*partition) for partition in partitions]
+        return {(found.topic, found.partition): found.offset for found in self._reader.committed(asked, ANSWER_S)}

@@ -20,12 +20,13 @@ from alerts.monitor import LOOKS_AT_ONCE, LookOutcome, RegionMonitor, Tally
 from alerts.schedule import Arrival, Input
 from processors.warm import warm_up
 from schemas.alert import AlertEvent, LookReports, alert_event
-from schemas.base import Clock
+from schemas.base import Clock, utc_now
 from schemas.deadletter import DeadLetter
 from schemas.feedback import Feedback
 from schemas.feeds import FeedProblem
 from schemas.layers import LayerSettings
 from schemas.located import Kind, LocatedArray, join
+from schemas.reasons import RejectReason
 from schemas.settings import Settings
 from streams.accounting import Accounting
 from streams.codec import Rejected
@@ -251,6 +252,7 @@ class Monitoring:
         for region, records in by_region.items():
             held = await self._claim(region, state)
             if held is None:
+                await self._bury(region, fetch, records)
                 continue
             batches = [LocatedBatch.from_bytes(record.value) for record in records if record.offset >= held.next_offset]
             if batches:
@@ -263,7 +265,6 @@ class Monitoring:
             return self._held[region]
         monitor = self._build(region)
         if monitor is None:
-            log.error("located batch for region %s, which no region file describes", region)
             return None
         saved = state.load(region, self._membership.generation())
         if saved.parts:
@@ -273,6 +274,24 @@ class Monitoring:
         if saved.parts and self._replay:
             await self._advance(region, held, [], state)  # looks that were due when the last holder ended
         return held
+
+    async def _bury(self, region: str, fetch: Fetch, records: list[Any]) -> None:
+        """Keep what came for a region that no region file of this worker describes, though that of another does."""
+        kept = [record for record in records if not LocatedBatch.from_bytes(record.value).is_tick]
+        if kept:
+            log.error("located batches for region %s, which no region file describes, are dead letters", region)
+        sent = []
+        for record in kept:
+            letter = DeadLetter(
+                reason=RejectReason.UNKNOWN_SOURCE,
+                detail=f"region {region}: no region file of the worker that holds it describes it; give all the same.",
+                origin_topic=fetch.topic,
+                origin_partition=fetch.partition,
+                origin_offset=record.offset,
+                rejected_at=utc_now(),
+            )
+            sent.append(await self._send(self._topics.deadletter, record.key, record.value, letter.headers()))
+        await asyncio.gather(*sent)
 
     @property
     def regions(self) -> Mapping[str, RegionMonitor]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.schedule import Input, ReplaySchedule
+from alerts.schedule import RECENT, Input, ReplaySchedule
 from schemas.located import HEARTBEAT, LocatedArray, join
 from tests.builders import MICRO, located
 
@@ -137,6 +137,25 @@ def test_what_is_delivered_again_calls_for_no_look() -> None:
     again.offer(second, A, 9000 * MICRO, np.array([7, 8, 12]))
     assert looks(again) == [(1800, [2])]
     assert offer(again, A, until_s=20_000) == [(9000, [3])]
+
+
+def test_what_another_arrival_overtook_is_taken_when_it_comes_again() -> None:
+    """The broker refused one fetch and took the next; the worker ended, and its successor sends both again."""
+    schedule = ReplaySchedule(frozenset({A}), QUARTER)
+    rows = join([row(number, 100 * number) for number in range(1, 5)])
+    schedule.offer(rows[2:], A, 0, np.array([12, 13]))
+    schedule.offer(rows, A, 0, np.array([10, 11, 12, 13]))
+    assert sorted(record for _, records in offer(schedule, A, until_s=9000) for record in records) == [1, 2, 3, 4]
+
+
+def test_what_is_kept_of_offsets_is_bounded() -> None:
+    schedule = ReplaySchedule(frozenset({A}), QUARTER)
+    for number in range(100):
+        schedule.offer(row(number, 10 * number), A, 0, np.array([3 * number]))
+    (of_input,) = schedule.state()[1]
+    assert len(of_input) == 4 + 2 * RECENT
+    schedule.offer(row(500, 1), A, 0, np.array([0]))
+    assert not any(500 in records for _, records in offer(schedule, A, until_s=9000))
 
 
 def test_rows_of_a_look_are_in_order_of_record_time_record_and_revision() -> None:

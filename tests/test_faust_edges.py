@@ -1,0 +1,184 @@
+"""Faust as it is: what each of its sharp edges does to a naive program, and that ours does not touch it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import faust
+import pytest
+from faust.exceptions import KeyDecodeError
+from faust.transport.drivers.aiokafka import Consumer
+from faust.types import TP
+
+from schemas.settings import Settings
+from streams.app import Worker
+from streams.fetch import FetchConsumer
+from tests.builders import hampshire
+
+AGENTS = {"hotspot.ingest.ed", "hotspot.ingest.police", "hotspot.monitor", "hotspot.deliver"}
+PLACE = TP("located", 0)
+
+
+@pytest.fixture
+def worker() -> Worker:
+    """One that is not started: nothing connects before."""
+    return Worker(Settings(metrics_port=0), [hampshire()])
+
+
+@pytest.fixture
+def app() -> Iterator[Any]:
+    """A plain Faust app."""
+    yield faust.App("test-edges", broker="kafka://127.0.0.1:1", store="memory://")
+
+
+async def _nothing(*_: Any, **__: Any) -> None:
+    return None
+
+
+@dataclass(eq=False)
+class Message:
+    """A fetch that was handed out."""
+
+    offset: int
+    topic: str = PLACE.topic
+    tp: TP = PLACE
+    acked: bool = False
+
+
+# --- agents ------------------------------------------------------------------------------------------------------
+
+
+def test_agents_of_one_name_replace_each_other_so_each_has_a_name_of_its_own(app: Any, worker: Worker) -> None:
+    for topic in ("one", "other"):
+        app.agent(app.topic(topic), name="same")(_nothing)
+    assert len(app.agents) == 1  # and nobody was told
+    assert set(worker.faust.agents) == AGENTS
+
+
+def test_agents_work_on_one_event_at_a_time(worker: Worker) -> None:
+    assert {agent.concurrency for agent in worker.faust.agents.values()} == {1}
+
+
+def test_faust_commits_past_an_unfinished_event_and_the_fetch_consumer_does_not(app: Any) -> None:
+    """With a concurrency above 1 events end in any order: the second of three is done, the first is not (issue 606)."""
+    app.fetch_topics, app.fetch_wait_ms = frozenset({"located"}), 500
+    consumers = [
+        kind(app.transport, callback=_nothing, on_partitions_revoked=_nothing, on_partitions_assigned=_nothing)
+        for kind in (Consumer, FetchConsumer)
+    ]
+    naive, ours = consumers
+    naive._committed_offset[PLACE] = None
+    naive._acked[PLACE] = [1]
+    naive._acked_index[PLACE] = {1}
+    assert naive._new_offset(PLACE) == 2  # the first event is lost, should the worker die now
+    first, second = Message(0), Message(1)
+    ours._handed_out[PLACE] = {0: first, 1: second}
+    ours.ack(second)
+    assert ours._new_offset(PLACE) is None
+    ours.ack(first)
+    assert ours._new_offset(PLACE) == 2
+
+
+class Stream:
+    """A stream of one event, which acknowledges what its agent has left unless it was told not to, as Faust's does."""
+
+    def __init__(self) -> None:
+        self.acknowledged = False
+        self._by_itself = True
+        value = SimpleNamespace(records=(SimpleNamespace(timestamp=0),))
+        self._event = SimpleNamespace(value=value, ack=self._ack)
+
+    def _ack(self) -> None:
+        self.acknowledged = True
+
+    def noack(self) -> Stream:
+        """The agent acknowledges."""
+        self._by_itself = False
+        return self
+
+    async def events(self) -> AsyncIterator[Any]:
+        """The event."""
+        try:
+            yield self._event
+        finally:
+            if self._by_itself:
+                self._ack()
+
+
+async def test_an_agent_that_raises_acknowledges_nothing_and_ends_its_worker(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Faust acknowledges an event also when its agent raises; so it must not be Faust who acknowledges."""
+
+    async def naive(stream: Any) -> None:
+        async with aclosing(stream.events()) as events:
+            async for _ in events:
+                raise OSError("the broker is away")
+
+    async def raises(*_: Any) -> None:
+        raise OSError("the broker is away")
+
+    lost, kept = Stream(), Stream()
+    with pytest.raises(OSError, match="away"):
+        await naive(lost)
+    monkeypatch.setattr(worker.ingest, "handle", raises)
+    with pytest.raises(OSError, match="away"):
+        await worker.faust.agents["hotspot.ingest.ed"].fun(kept)
+    assert lost.acknowledged
+    assert not kept.acknowledged
+    assert isinstance(worker.failure, OSError)
+    assert worker.stopped.is_set()
+
+
+async def test_an_event_is_acknowledged_after_its_work_is_done(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Stream()
+    seen: list[bool] = []
+
+    async def handle(*_: Any) -> None:
+        seen.append(stream.acknowledged)
+
+    monkeypatch.setattr(worker.ingest, "handle", handle)
+    await worker.faust.agents["hotspot.ingest.police"].fun(stream)
+    assert (seen, stream.acknowledged) == ([False], True)
+
+
+# --- tables and settings -----------------------------------------------------------------------------------------
+
+
+async def test_state_comes_back_from_the_changelog_as_the_bytes_that_were_written(app: Any, worker: Worker) -> None:
+    """A table that is told nothing of its types reads its changelog as JSON; one with a raw schema recovers as JSON."""
+    message = SimpleNamespace(key=b"hampshire|1|2026-W01", value=b"\x01\xff\x00", headers=None, topic="t")
+    naive = app.Table("naive", default=None)
+    with pytest.raises(KeyDecodeError):
+        await naive.changelog_topic.decode(message, propagate=True)
+    table = worker.faust.tables["state"]
+    event = await table.changelog_topic.decode(message, propagate=True)
+    assert (event.key, event.value) == (message.key, message.value)
+
+
+def test_no_table_is_windowed_as_these_expire_by_the_wall_clock(worker: Worker) -> None:
+    assert set(worker.faust.tables) == {"state"}
+    assert isinstance(worker.faust.tables["state"], faust.Table)
+
+
+def test_nothing_rests_on_exactly_once_and_every_write_is_acknowledged_by_the_broker(worker: Worker) -> None:
+    conf = worker.faust.conf
+    assert conf.processing_guarantee.value == "at_least_once"
+    assert conf.producer_acks == -1
+
+
+def test_a_group_settles_within_a_session_and_a_fetch_is_not_held_for_ever(worker: Worker) -> None:
+    """With Faust's own settings joining takes half a minute on some brokers, and a stop is noticed after one."""
+    conf, settings = worker.faust.conf, worker.settings
+    assert conf.broker_session_timeout == conf.broker_rebalance_timeout == settings.session_timeout_s
+    assert conf.broker_heartbeat_interval <= settings.session_timeout_s / 3
+    assert worker.faust.fetch_wait_ms == settings.fetch_wait_ms
+
+
+def test_what_waits_for_an_agent_is_bounded(worker: Worker) -> None:
+    """Faust holds 4,096 events for each stream by itself; an event is a whole fetch here."""
+    assert worker.faust.conf.stream_buffer_maxsize == 2
