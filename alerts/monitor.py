@@ -201,7 +201,7 @@ class RegionMonitor:
             self._taken.append(handled.taken)
             if handled.decision is not None:
                 by_id[first.episode_id] = handled.decision.episode
-                yield from self._settle(handled.decision, replace(at, mutes=self.memory.mutes))
+                yield from self._settle(handled.decision, at)
 
     # --- looks ------------------------------------------------------------------------------------------------------
 
@@ -273,7 +273,8 @@ class RegionMonitor:
         for instruction in decision.instructions:
             match instruction:
                 case Tell():
-                    yield self._teller.alert(episode, instruction, at, self._published(episode.told))
+                    now = replace(at, mutes=self.memory.mutes)  # what was said or lifted at this look counts
+                    yield self._teller.alert(episode, instruction, now, self._published(episode.told))
                 case Learn():
                     self.detector.remember(instruction.window)
                 case Drop():

@@ -141,7 +141,7 @@ class Teller:
             ),
             late_share={} if baseline is None else late_share(baseline, at.heard, told, local),
             unlocated_share=at.unlocated_share,
-            state_since=moment(episode.state_since),
+            state_since=moment(episode.state_since or episode.opened_at),
             history=episode.history,
             split_from=episode.split_from,
             merged_into=episode.merged_into,

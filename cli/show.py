@@ -10,11 +10,17 @@ from cli.story import Story
 from schemas.alert import Alert, AlertReason
 from schemas.region import RegionFile
 
-_COLOURS = {
+#: Of the word that says why people are told.
+COLOURS = {
     AlertReason.OPENED: "red",
     AlertReason.ESCALATED: "magenta",
     AlertReason.EVIDENCE_WITHDRAWN: "yellow",
     AlertReason.CLOSED: "green",
+    AlertReason.MERGED: "green",
+    AlertReason.SPLIT: "yellow",
+    AlertReason.MOVED: "yellow",
+    AlertReason.MUTE_ENDED: "magenta",
+    AlertReason.ASKED: "blue",
 }
 
 
@@ -43,7 +49,7 @@ class Showing:
     def alert(self, alert: Alert) -> None:
         """One alert revision."""
         self.alerts.append(alert)
-        title = click.style(f"{alert.reason.value.upper().replace('_', ' ')}", fg=_COLOURS[alert.reason], bold=True)
+        title = click.style(f"{alert.reason.value.upper().replace('_', ' ')}", fg=COLOURS[alert.reason], bold=True)
         click.echo(f"{self._moment(alert.as_of)}  {title}  {alert.headline}  [{alert.episode_id}.{alert.revision}]")
 
     def status(self, now: datetime, records: int, episodes: int) -> None:

@@ -41,4 +41,6 @@ def _item(alert: Alert) -> str:
     opened = alert.opened_at.strftime("%a %d %b %Y %H:%M UTC")
     told = alert.as_of.strftime("%a %d %b %Y %H:%M UTC")
     details = f"{alert.state.value}; opened {opened}; last told {told}; {alert.episode_id}, revision {alert.revision}"
+    if alert.muted_until is not None:
+        details += f"; muted until {alert.muted_until:%a %d %b %Y %H:%M UTC}"
     return f"<li><p>{escape(alert.headline)}</p><p><small>{escape(details)}</small></p></li>"

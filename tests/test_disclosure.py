@@ -376,11 +376,12 @@ def ranges(constraints: list[tuple[frozenset[Key], float, float]], wanted: list[
     for key in wanted:
         cost = np.zeros(len(unknown))
         cost[place[key]] = 1.0
-        least, highest = (
-            float(sign * linprog(sign * cost, A_ub=most, b_ub=limits, bounds=(0, None)).x[place[key]] * sign)
-            for sign in (1, -1)
-        )
-        found[key] = (least, highest)
+        ends = []
+        for sign in (1, -1):
+            solved = linprog(sign * cost, A_ub=most, b_ub=limits, bounds=(0, None))
+            assert solved.x is not None  # the truth is a solution
+            ends.append(float(solved.x[place[key]]))
+        found[key] = (ends[0], ends[1])
     return found
 
 

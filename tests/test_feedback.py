@@ -48,7 +48,7 @@ def feedback(**fields: Any) -> dict[str, Any]:
 
 def event(**fields: Any) -> dict[str, Any]:
     """The same as CloudEvents."""
-    return json.loads(feedback_event(Feedback.model_validate(feedback(**fields))).model_dump_json())
+    return feedback_event(Feedback.model_validate(feedback(**fields))).model_dump(mode="json")
 
 
 # --- contract -------------------------------------------------------------------------------------------------------

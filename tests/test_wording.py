@@ -24,6 +24,7 @@ from alerts.phrases import (
 )
 from alerts.places import from_place, grid_reference
 from alerts.wording import as_text, headline, worded
+from cli.show import COLOURS
 from processors.calibration import MOST_DAYS
 from schemas.alert import Alert, AlertReason, Compared, EpisodeState, Link, Spell, Window
 from schemas.detection import DAY_S, HOUR_S
@@ -101,6 +102,10 @@ def test_headlines(fields: dict[str, Any], expected: str) -> None:
 
 def test_every_reason_has_a_headline_above() -> None:
     assert {alert(**fields).reason for fields, _ in HEADLINES.values()} == set(AlertReason)
+
+
+def test_the_demo_has_a_colour_for_every_reason() -> None:
+    assert set(COLOURS) == set(AlertReason)
 
 
 def test_a_headline_needs_no_glossary() -> None:

@@ -256,6 +256,13 @@ then (`mute_ended`). Every active mute can be listed, with the episodes it holds
 {outcomes}
 Who did any of this is for the audit. It is in no alert, and not in the state of the region.
 
+## How often people are told
+
+Over four years of published incidents of Chicago (2013 to 2016, default settings, a look at each quarter of an hour
+that brought something) 135 episodes were told in 275 revisions: 2 for the median episode, 5 at most. Of them 6 split
+off from another and 4 merged into another; twice one was told to have moved. Three pairs were told of at one place for
+a while, two days at most.
+
 ## What always holds
 
 Tests check after each run of a region, whatever it was for: an episode is opened once, by revision 1, and closed or
