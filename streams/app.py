@@ -243,6 +243,7 @@ class Worker:
         self.monitoring.release()
 
     async def _on_recovered(self, *_: Any, **__: Any) -> None:
+        self.monitoring.keep_only(set(self._held_regions()))
         self._assigned = True
         self.metrics.ready.set(1)
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -156,6 +156,8 @@ class _Held:
     """Of the located partition: what lies before it is in the monitor."""
     layers_day: int = 0
     """The local day whose map layers were last sent."""
+    saved: bool = True
+    """Whether all that the monitor has done is in the state."""
 
 
 class Monitoring:
@@ -175,6 +177,7 @@ class Monitoring:
         self._metrics = accounting.metrics
         self._kernels = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hotspot-kernels")
         self._held: dict[str, _Held] = {}
+        self._let_go: dict[str, _Held] = {}
         self.alert_latencies_ms: deque[float] = deque(maxlen=10_000)
 
     async def warm_up(self) -> None:
@@ -204,6 +207,12 @@ class Monitoring:
             log.error("located batch for region %s, which no region file describes", region)
             return None
         saved = state.load(region)
+        kept = self._let_go.pop(region, None)
+        if kept is not None and kept.saved and kept.next_offset == saved.next_offset:
+            # Nobody has gone on with it since the rebalance: it is what would be restored.
+            await self._publish(saved.outbox)
+            self._held[region] = kept
+            return kept
         if saved.parts:
             await self._in_kernel_thread(lambda: monitor.restore(saved.parts))
             await self._publish(saved.outbox)
@@ -218,8 +227,16 @@ class Monitoring:
         return {region: held.monitor for region, held in self._held.items()}
 
     def release(self) -> None:
-        """Forget all regions: after a rebalance they may be another worker's, and are restored when they are not."""
+        """Let go of all regions: after a rebalance they may be another worker's.
+
+        Those that come back as they were left need not be restored.
+        """
+        self._let_go.update(self._held)
         self._held.clear()
+
+    def keep_only(self, regions: Collection[str]) -> None:
+        """Forget what was let go of and is another worker's now."""
+        self._let_go = {region: held for region, held in self._let_go.items() if region in regions}
 
     def stop(self) -> None:
         """Wait for the kernels and stop their thread."""
@@ -236,6 +253,7 @@ class Monitoring:
         self, region: str, held: _Held, batches: list[LocatedBatch], published_ms: int, state: RegionState
     ) -> bool:
         monitor = held.monitor
+        held.saved = False
         started = time.perf_counter()
         tally, looks, parts = await self._in_kernel_thread(lambda: self._work(monitor, batches))
         self._metrics.apply_seconds.labels(region).observe(time.perf_counter() - started)
@@ -243,6 +261,7 @@ class Monitoring:
         state.save(region, parts, outbox, held.next_offset)
         await self._flush()
         await self._publish(outbox)
+        held.saved = True
         await self._report(region, looks)
         if looks and not self._replay:
             await self._send_layers(region, held)
