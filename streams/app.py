@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 #: Most messages of one poll, whatever the partition.
 FETCH_RECORDS = 1000
+#: Most fetches of an agent for which the broker has yet to answer.
+AHEAD = 8
 OBSERVE_S = 2.0
 #: How often it is asked whether the event loop answers, seconds.
 WATCH_S = 0.02
@@ -176,7 +178,7 @@ class Worker:
             broker_session_timeout=settings.session_timeout_s,
             broker_heartbeat_interval=min(HEARTBEAT_S, settings.session_timeout_s / 5),
             broker_rebalance_timeout=settings.session_timeout_s,
-            stream_buffer_maxsize=2,  # each item is a whole fetch
+            stream_buffer_maxsize=8,  # each item is a whole fetch; one agent's full buffer makes all others wait
         )
         app.transport = FetchTransport([URL(f"kafka://{host}") for host in settings.bootstrap.split(",")], app)
         app.fetch_topics = frozenset({self.topics.ed, self.topics.police, self.topics.located, self.topics.alerts})
@@ -191,18 +193,37 @@ class Worker:
         def fetched(name: str) -> Any:
             return app.topic(name, schema=FetchSchema(), internal=False)
 
-        def agent(name: str, topic: str, handle: Callable[[Any], Awaitable[None]]) -> None:
+        def agent(name: str, topic: str, handle: Callable[[Any], Awaitable[Awaitable[Any] | None]]) -> None:
+            under_way: set[asyncio.Task[None]] = set()
+
+            async def end(event: Any, number: int, rest: Awaitable[Any] | None) -> None:
+                if rest is not None:
+                    try:
+                        await rest
+                    except Exception as error:
+                        self.fail(error)  # not acknowledged, as below
+                        raise
+                event.ack()
+                self.rounds.end(number)
+
             async def run(stream: Any) -> None:
                 async for event in stream.noack().events():
-                    self.rounds.begin(name, topic, event.value.records[0].timestamp)
+                    number = self.rounds.begin(name, topic, event.value.records[0].timestamp)
                     try:
-                        await handle(event.value)
+                        rest = await handle(event.value)
                     except Exception as error:
                         # Not acknowledged, so nothing is lost: the worker ends, and the next one reads it again.
                         self.fail(error)
                         raise
-                    event.ack()
-                    self.rounds.end(name)
+                    if rest is None:
+                        await end(event, number, None)
+                        continue
+                    # The broker has yet to answer: what comes next need not wait for that. Offsets wait for the head.
+                    task = asyncio.create_task(end(event, number, rest))
+                    under_way.add(task)
+                    task.add_done_callback(under_way.discard)
+                    if len(under_way) >= AHEAD:
+                        await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
 
             app.agent(fetched(topic), name=name, concurrency=1)(run)
 

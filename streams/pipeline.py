@@ -94,8 +94,8 @@ class Ingest:
         self._metrics = accounting.metrics
         self._latest: dict[str, float] = {}
 
-    async def handle(self, kind: Kind, fetch: Fetch) -> None:
-        """One fetch of a source topic. Returns when the broker has all that came of it."""
+    async def handle(self, kind: Kind, fetch: Fetch) -> Awaitable[Any]:
+        """One fetch of a source topic. What is returned ends when the broker has all that came of it."""
         pending: list[Awaitable[Any]] = []
         waiting = _Waiting()
         for records in pieces(fetch.records):
@@ -118,7 +118,7 @@ class Ingest:
                 waiting = _Waiting()
             await asyncio.sleep(0)  # other agents, probes and the group's heartbeat are not kept waiting
         pending += await self._send_located((int(kind), fetch.partition), waiting)
-        await asyncio.gather(*pending)
+        return asyncio.gather(*pending)
 
     async def _send_located(self, source: Input, waiting: _Waiting) -> list[Awaitable[Any]]:
         return [
