@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 #: Most messages of one poll, whatever the partition.
 FETCH_RECORDS = 1000
+#: A worker that is told to stop has so long to do it, seconds: less than container runtimes wait before they kill it.
+STOP_S = 25.0
 #: Most fetches of an agent for which the broker has yet to answer.
 AHEAD = 8
 OBSERVE_S = 2.0
@@ -117,12 +119,26 @@ class Worker:
         if self.settings.clock == "wall":
             self._tasks.append(asyncio.create_task(self._tick_forever()))
 
-    async def stop(self) -> None:
-        """Leave the group after what was begun is written, and close everything."""
+    async def stop(self) -> bool:
+        """Leave the group after what was begun is written, and close everything, within STOP_S seconds altogether.
+
+        Returns whether that was enough. Where it was not, nothing is lost, since what is not acknowledged is read
+        again; but threads may be left that keep the process from ending by itself.
+        """
+        try:
+            async with asyncio.timeout(STOP_S):
+                await self._stop()
+        except TimeoutError:
+            log.warning("worker had not stopped after %.0f s; what it had not acknowledged is read again", STOP_S)
+            return False
+        return True
+
+    async def _stop(self) -> None:
         for task in self._tasks:
             task.cancel()
         await self.faust.stop()
-        self.monitoring.stop()
+        self.ingest.stop()
+        await asyncio.get_running_loop().run_in_executor(None, self.monitoring.stop)  # a calibration may take long
         await self.store.close()
         await self.health.stop()
         self._directory.cleanup()

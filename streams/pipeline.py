@@ -28,7 +28,7 @@ from schemas.located import LOCATED, Kind, LocatedArray, join
 from schemas.settings import Settings
 from streams.accounting import Accounting
 from streams.episodes_store import EpisodeStore
-from streams.express import pieces
+from streams.express import is_large, pieces, sort_out
 from streams.fetch import Fetch
 from streams.ingest import Intake, Refusal, Registry, take_in
 from streams.located import NO_TIME, LocatedBatch
@@ -41,6 +41,8 @@ T = TypeVar("T")
 #: A fetch that was published longer ago than this is backlog: it is applied, and looked at when the backlog is done.
 BACKLOG_S = 2.0
 LOOKS_A_MESSAGE = 500
+#: Events that do not take the express lane, and refusals, are dealt with so many at once on the event loop.
+JUDGED_AT_ONCE = 100
 #: Rows that are sent at once: what follows has work then while the rest of a large fetch is parsed.
 LOCATED_ROWS = 4_000
 _EMPTY = np.empty(0, dtype=LOCATED)
@@ -93,6 +95,8 @@ class Ingest:
         self._topics = Topics(settings.prefix)
         self._metrics = accounting.metrics
         self._latest: dict[str, float] = {}
+        # One thread, for a projection is made anew in each.
+        self._aside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hotspot-contract")
 
     async def handle(self, kind: Kind, fetch: Fetch) -> Awaitable[Any]:
         """One fetch of a source topic. What is returned ends when the broker has all that came of it."""
@@ -100,17 +104,11 @@ class Ingest:
         waiting = _Waiting()
         for records in pieces(fetch.records):
             now = self._clock()
-            intake = take_in(
-                kind,
-                records,
-                self._registry,
-                now,
-                max_bytes=self._settings.max_message_bytes,
-                tolerance_s=self._settings.future_tolerance_s,
-            )
-            pending += [
-                await self._bury(kind, fetch, records[refusal.position], refusal) for refusal in intake.refusals
-            ]
+            intake = await self._take_in(kind, records, now)
+            for number, refusal in enumerate(intake.refusals):
+                pending.append(await self._bury(kind, fetch, records[refusal.position], refusal))
+                if number % JUDGED_AT_ONCE == 0:
+                    await asyncio.sleep(0)
             waiting.add(intake, now, max(record.timestamp for record in records))
             self._observe(intake)
             if waiting.records >= LOCATED_ROWS:
@@ -120,11 +118,35 @@ class Ingest:
         pending += await self._send_located((int(kind), fetch.partition), waiting)
         return asyncio.gather(*pending)
 
+    async def _take_in(self, kind: Kind, records: Sequence[Any], now: datetime) -> Intake:
+        """On the event loop where that is quick; else in a thread, where the event loop gets its turns."""
+        settings = self._settings
+        found = None if is_large(records) else sort_out(kind, records, settings.max_message_bytes)
+
+        def work() -> Intake:
+            return take_in(
+                kind,
+                records,
+                self._registry,
+                now,
+                max_bytes=settings.max_message_bytes,
+                tolerance_s=settings.future_tolerance_s,
+                found=found,
+            )
+
+        if found is not None and len(found.others) <= JUDGED_AT_ONCE:
+            return work()
+        return await asyncio.get_running_loop().run_in_executor(self._aside, work)
+
     async def _send_located(self, source: Input, waiting: _Waiting) -> list[Awaitable[Any]]:
         return [
             await self._send(self._topics.located, region.encode(), waiting.batch(region, source).to_bytes())
             for region in sorted(waiting.rows)
         ]
+
+    def stop(self) -> None:
+        """Stop the thread."""
+        self._aside.shutdown(wait=False, cancel_futures=True)
 
     async def _bury(self, kind: Kind, fetch: Fetch, record: Any, refusal: Refusal) -> Awaitable[Any]:
         rejected = refusal.rejected
@@ -239,8 +261,8 @@ class Monitoring:
         self._let_go = {region: held for region, held in self._let_go.items() if region in regions}
 
     def stop(self) -> None:
-        """Wait for the kernels and stop their thread."""
-        self._kernels.shutdown(wait=True)
+        """Wait for the kernel that runs and stop their thread."""
+        self._kernels.shutdown(wait=True, cancel_futures=True)
 
     async def _advance(self, region: str, held: _Held, batches: list[LocatedBatch], state: RegionState) -> None:
         published_ms = max((batch.published_ms for batch in batches), default=0)
