@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from pydantic import ValidationError
@@ -182,6 +182,15 @@ class _Held:
     """Whether all that the monitor has done is in the state."""
 
 
+class _Done(NamedTuple):
+    """What one step of a region came to."""
+
+    tally: Tally
+    looks: list[LookOutcome]
+    parts: dict[str, bytes]
+    """Of the state, those that changed."""
+
+
 class Monitoring:
     """Located batches to state, detections and alerts. Owns the regions of the partitions assigned to this worker."""
 
@@ -265,35 +274,41 @@ class Monitoring:
         self._kernels.shutdown(wait=True, cancel_futures=True)
 
     async def _advance(self, region: str, held: _Held, batches: list[LocatedBatch], state: RegionState) -> None:
+        """Apply and look until nothing is due. What one step did is written while the next is computed."""
         published_ms = max((batch.published_ms for batch in batches), default=0)
-        more = True
-        while more:
-            more = await self._step(region, held, batches, published_ms, state)
-            batches = []
-
-    async def _step(
-        self, region: str, held: _Held, batches: list[LocatedBatch], published_ms: int, state: RegionState
-    ) -> bool:
-        monitor = held.monitor
         held.saved = False
+        writing: asyncio.Task[None] | None = None
+        more = True
+        try:
+            while more:
+                done = await self._compute(region, held.monitor, batches)
+                batches, more = [], len(done.looks) >= LOOKS_AT_ONCE
+                if writing is not None:
+                    await writing
+                writing = asyncio.create_task(self._write(region, held, done, published_ms, state))
+        finally:
+            if writing is not None:
+                await writing
+        held.saved = True
+
+    async def _compute(self, region: str, monitor: RegionMonitor, batches: list[LocatedBatch]) -> _Done:
         started = time.perf_counter()
-        tally, looks, parts = await self._in_kernel_thread(lambda: self._work(monitor, batches))
+        done = await self._in_kernel_thread(lambda: self._work(monitor, batches))
         self._metrics.apply_seconds.labels(region).observe(time.perf_counter() - started)
-        outbox = [alert_event(alert) for look in looks for alert in look.alerts]
-        state.save(region, parts, outbox, held.next_offset)
+        return done
+
+    async def _write(self, region: str, held: _Held, done: _Done, published_ms: int, state: RegionState) -> None:
+        outbox = [alert_event(alert) for look in done.looks for alert in look.alerts]
+        state.save(region, done.parts, outbox, held.next_offset)
         await self._flush()
         await self._publish(outbox)
-        held.saved = True
-        await self._report(region, looks)
-        if looks and not self._replay:
+        await self._report(region, done.looks)
+        if done.looks and not self._replay:
             await self._send_layers(region, held)
-        self._accounting.settle(tally)
-        self._observe(region, monitor, looks, outbox, published_ms)
-        return len(looks) >= LOOKS_AT_ONCE
+        self._accounting.settle(done.tally)
+        self._observe(region, held.monitor, done.looks, outbox, published_ms)
 
-    def _work(
-        self, monitor: RegionMonitor, batches: list[LocatedBatch]
-    ) -> tuple[Tally, list[LookOutcome], dict[str, bytes]]:
+    def _work(self, monitor: RegionMonitor, batches: list[LocatedBatch]) -> _Done:
         newest_s = max((batch.received_us for batch in batches), default=0) // 1_000_000
         inputs = [(batch.rows, batch.input, batch.watermark_us) for batch in batches if not batch.is_tick]
         if not self._replay and self._is_backlog(batches):
@@ -303,7 +318,7 @@ class Monitoring:
             looks: list[LookOutcome] = []
         else:
             tally, looks = monitor.advance(inputs, newest_s)
-        return tally, looks, monitor.snapshot()
+        return _Done(tally, looks, monitor.snapshot())
 
     def _is_backlog(self, batches: Iterable[LocatedBatch]) -> bool:
         # A tick, or anything fresh among the batches, means that the newest moment has been reached: look.
