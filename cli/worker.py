@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import signal
 from collections.abc import Sequence
 
@@ -39,5 +41,7 @@ async def _serve(settings: Settings, regions: Sequence[RegionFile]) -> BaseExcep
         loop.add_signal_handler(number, running.stopped.set)
     await running.start()
     await running.stopped.wait()
-    await running.stop()
+    if not await running.stop():
+        logging.shutdown()
+        os._exit(1)  # threads that are still at work would keep the process for as long as they like
     return running.failure

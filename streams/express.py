@@ -24,8 +24,8 @@ from streams.codec import Headers
 
 #: A fetch in which so few messages are left to look for the one that is no JSON is left to the contract.
 FEW: Final = 8
-#: Events are taken in by so many: more would hold the event loop for too long, where the contract has to judge them.
-PIECE: Final = 750
+#: Events are taken in by so many: more would hold the event loop for too long.
+PIECE: Final = 1_000
 #: A message is taken for as many records as it has this many bytes.
 USUAL_BYTES: Final = 600
 
@@ -247,6 +247,11 @@ def _places(place: Iterable[Event | None]) -> tuple[Floats, Bools]:
 
 
 _NOWHERE = (None, None, None, None, "")
+
+
+def is_large(messages: Sequence[Message]) -> bool:
+    """Whether a piece is so large, by one message, that it must not be taken in on the event loop."""
+    return sum(len(message.value or b"") for message in messages) > 2 * PIECE * USUAL_BYTES
 
 
 AnyMessage = TypeVar("AnyMessage", bound=Message)

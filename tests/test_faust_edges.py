@@ -180,5 +180,5 @@ def test_a_group_settles_within_a_session_and_a_fetch_is_not_held_for_ever(worke
 
 
 def test_what_waits_for_an_agent_is_bounded(worker: Worker) -> None:
-    """Faust holds 4,096 events for each stream by itself; an event is a whole fetch here."""
-    assert worker.faust.conf.stream_buffer_maxsize == 2
+    """Faust holds 4,096 events for each stream by itself; here an event is a whole fetch, a thousand messages."""
+    assert worker.faust.conf.stream_buffer_maxsize <= 8
