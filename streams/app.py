@@ -125,12 +125,13 @@ class Worker:
         Returns whether that was enough. Where it was not, nothing is lost, since what is not acknowledged is read
         again; but threads may be left that keep the process from ending by itself.
         """
-        try:
-            async with asyncio.timeout(STOP_S):
-                await self._stop()
-        except TimeoutError:
+        stopping = asyncio.create_task(self._stop())
+        # Not asyncio.timeout: it cancels and waits, and some of Faust's services take no notice of that.
+        await asyncio.wait({stopping}, timeout=STOP_S)
+        if not stopping.done():
             log.warning("worker had not stopped after %.0f s; what it had not acknowledged is read again", STOP_S)
             return False
+        await stopping
         return True
 
     async def _stop(self) -> None:
