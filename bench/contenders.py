@@ -61,11 +61,11 @@ async def worker(settings: Settings, records: int) -> dict[str, float]:
     began = busy = 0.0
     ingest = running.ingest.handle
 
-    async def handle(kind: Kind, fetch: Fetch) -> None:
+    async def handle(kind: Kind, fetch: Fetch) -> Awaitable[Any]:
         nonlocal began, busy
         if not began:
             began, busy = time.perf_counter(), time.process_time()
-        await ingest(kind, fetch)
+        return await ingest(kind, fetch)
 
     running.ingest.handle = handle  # type: ignore[method-assign]
     await running.start()

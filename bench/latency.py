@@ -88,7 +88,7 @@ def latencies_ms(run: int) -> list[float]:
 
 def recent_history(settings: Settings, seed: int) -> list[Message]:
     """Two simulated years of Hampshire that end now, one message a record, in order of record time."""
-    now = utc_now()
+    now = utc_now().replace(microsecond=0)
     records = simulate(hampshire(), now - HISTORY, HISTORY.days, np.random.default_rng(seed)).known_at(now)
     topics = Topics(settings.prefix)
     return [
@@ -222,14 +222,14 @@ def _record(place: Place, turn: int, number: int, makes: bool) -> dict[str, obje
 
 
 def _places() -> Iterator[Place]:
-    """Places so far apart that no window holds two."""
+    """Centres of cells so far apart that no window holds two."""
     region = hampshire()
     grid, bounds = Grid(region), region.bounds
     eastings, northings = grid.project(np.array([bounds.west, bounds.east]), np.array([bounds.south, bounds.north]))
     number = 0
-    for easting in np.arange(eastings[0] + APART_M, eastings[1], APART_M):
-        for northing in np.arange(northings[0] + APART_M, northings[1], APART_M):
-            longitude, latitude = grid.unproject(np.array([easting]), np.array([northing]))
-            if bounds.holds(float(longitude[0]), float(latitude[0])) and number < MOST_PLACES:
-                yield Place(number, round(float(easting), 1), round(float(northing), 1))
+    for easting in np.arange(eastings[0] + APART_M, eastings[1], APART_M) // grid.cell_m:
+        for northing in np.arange(northings[0] + APART_M, northings[1], APART_M) // grid.cell_m:
+            centre = grid.centre(int(easting), int(northing))
+            if bounds.holds(*grid.centre_degrees(int(easting), int(northing))) and number < MOST_PLACES:
+                yield Place(number, *centre)
                 number += 1

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from alerts.monitor import RegionMonitor
 from alerts.schedule import ReplaySchedule
@@ -109,7 +110,7 @@ def read_topic(bootstrap: str, topic: str) -> Iterator[Message]:
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "chaos-reader", "enable.auto.commit": False})
     try:
         for partition in consumer.list_topics(topic, timeout=READ_S).topics[topic].partitions:
-            first, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=READ_S)
+            first, end = _edges(consumer, TopicPartition(topic, partition))
             consumer.assign([TopicPartition(topic, partition, first)])
             # Where a compacted partition ends cannot be told from its last message, so the position is asked for.
             while consumer.position([TopicPartition(topic, partition)])[0].offset < end and first < end:
@@ -119,6 +120,20 @@ def read_topic(bootstrap: str, topic: str) -> Iterator[Message]:
                 yield message
     finally:
         consumer.close()
+
+
+def _edges(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:
+    """First and last offset; a partition that was made a moment ago may have no leader yet."""
+    deadline = time.monotonic() + READ_S
+    while True:
+        try:
+            first, end = consumer.get_watermark_offsets(partition, timeout=READ_S)
+        except KafkaException:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
+        else:
+            return int(first), int(end)
 
 
 def differences_from_truth(outcome: Outcome, truth: Truth) -> Iterator[str]:

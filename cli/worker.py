@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import signal
 from collections.abc import Sequence
 
@@ -27,17 +29,19 @@ def worker() -> None:
     structured_logs()
     settings = load_settings()
     regions = [load_region(path) for path in settings.regions]
-    failure = uvloop.run(_serve(settings, regions))
-    if failure is not None:
-        raise SystemExit(1)
+    uvloop.run(_serve(settings, regions))
 
 
-async def _serve(settings: Settings, regions: Sequence[RegionFile]) -> BaseException | None:
+async def _serve(settings: Settings, regions: Sequence[RegionFile]) -> None:
     running = Worker(settings, regions)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, running.stopped.set)
     await running.start()
     await running.stopped.wait()
-    await running.stop()
-    return running.failure
+    stopped = await running.stop()
+    if not stopped or running.failure is not None:
+        # Threads that are still at work, and tasks of Faust's that ignore that they are cancelled, would keep the
+        # process for as long as they like: alive, and at nothing.
+        logging.shutdown()
+        os._exit(1)

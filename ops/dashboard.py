@@ -142,6 +142,12 @@ ROWS: dict[str, list[Panel]] = {
             "By topic: how late detections are now.",
             [Query("max by (topic) (hotspot_lag_seconds)", "{{topic}}")],
         ),
+        Panel(
+            "Pauses of the event loop",
+            "s",
+            "Half and 95 % of the times for which a task of a worker waited for the others.",
+            quantiles("hotspot_event_loop_pause_seconds", ""),
+        ),
     ],
     "Detection": [
         Panel(

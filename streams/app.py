@@ -38,6 +38,10 @@ log = logging.getLogger(__name__)
 
 #: Most messages of one poll, whatever the partition.
 FETCH_RECORDS = 1000
+#: A worker that is told to stop has so long to do it, seconds: less than container runtimes wait before they kill it.
+STOP_S = 25.0
+#: Most fetches of an agent for which the broker has yet to answer.
+AHEAD = 8
 OBSERVE_S = 2.0
 #: How often it is asked whether the event loop answers, seconds.
 WATCH_S = 0.02
@@ -123,12 +127,27 @@ class Worker:
         regions = {name: desk.region for name, desk in self.registry.desks.items()}
         return {name: Publication(load_addresses(region)) for name, region in regions.items()}
 
-    async def stop(self) -> None:
-        """Leave the group after what was begun is written, and close everything."""
+    async def stop(self) -> bool:
+        """Leave the group after what was begun is written, and close everything, within STOP_S seconds altogether.
+
+        Returns whether that was enough. Where it was not, nothing is lost, since what is not acknowledged is read
+        again; but threads may be left that keep the process from ending by itself.
+        """
+        stopping = asyncio.create_task(self._stop())
+        # Not asyncio.timeout: it cancels and waits, and some of Faust's services take no notice of that.
+        await asyncio.wait({stopping}, timeout=STOP_S)
+        if not stopping.done():
+            log.warning("worker had not stopped after %.0f s; what it had not acknowledged is read again", STOP_S)
+            return False
+        await stopping
+        return True
+
+    async def _stop(self) -> None:
         for task in self._tasks:
             task.cancel()
         await self.faust.stop()
-        self.monitoring.stop()
+        self.ingest.stop()
+        await asyncio.get_running_loop().run_in_executor(None, self.monitoring.stop)  # a calibration may take long
         await self.store.close()
         await self.health.stop()
         self._directory.cleanup()
@@ -193,7 +212,7 @@ class Worker:
             broker_session_timeout=settings.session_timeout_s,
             broker_heartbeat_interval=min(HEARTBEAT_S, settings.session_timeout_s / 5),
             broker_rebalance_timeout=settings.session_timeout_s,
-            stream_buffer_maxsize=2,  # each item is a whole fetch
+            stream_buffer_maxsize=8,  # each item is a whole fetch; one agent's full buffer makes all others wait
         )
         app.transport = FetchTransport([URL(f"kafka://{host}") for host in settings.bootstrap.split(",")], app)
         topics = self.topics
@@ -209,18 +228,37 @@ class Worker:
         def fetched(name: str) -> Any:
             return app.topic(name, schema=FetchSchema(), internal=False)
 
-        def agent(name: str, topic: str, handle: Callable[[Any], Awaitable[None]]) -> None:
+        def agent(name: str, topic: str, handle: Callable[[Any], Awaitable[Awaitable[Any] | None]]) -> None:
+            under_way: set[asyncio.Task[None]] = set()
+
+            async def end(event: Any, number: int, rest: Awaitable[Any] | None) -> None:
+                if rest is not None:
+                    try:
+                        await rest
+                    except Exception as error:
+                        self.fail(error)  # not acknowledged, as below
+                        raise
+                event.ack()
+                self.rounds.end(number)
+
             async def run(stream: Any) -> None:
                 async for event in stream.noack().events():
-                    self.rounds.begin(name, topic, event.value.records[0].timestamp)
+                    number = self.rounds.begin(name, topic, event.value.records[0].timestamp)
                     try:
-                        await handle(event.value)
+                        rest = await handle(event.value)
                     except Exception as error:
                         # Not acknowledged, so nothing is lost: the worker ends, and the next one reads it again.
                         self.fail(error)
                         raise
-                    event.ack()
-                    self.rounds.end(name)
+                    if rest is None:
+                        await end(event, number, None)
+                        continue
+                    # The broker has yet to answer: what comes next need not wait for that. Offsets wait for the head.
+                    task = asyncio.create_task(end(event, number, rest))
+                    under_way.add(task)
+                    task.add_done_callback(under_way.discard)
+                    if len(under_way) >= AHEAD:
+                        await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
 
             app.agent(fetched(topic), name=name, concurrency=1)(run)
 
@@ -269,6 +307,7 @@ class Worker:
         self.monitoring.release()
 
     async def _on_recovered(self, *_: Any, **__: Any) -> None:
+        self.monitoring.keep_only(set(self._held_regions()))
         self._assigned = True
         self.metrics.ready.set(1)
 

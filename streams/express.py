@@ -24,8 +24,8 @@ from streams.codec import Headers
 
 #: A fetch in which so few messages are left to look for the one that is no JSON is left to the contract.
 FEW: Final = 8
-#: Events are taken in by so many: more would hold the event loop for too long, where the contract has to judge them.
-PIECE: Final = 750
+#: Events are taken in by so many: more would hold the event loop for too long.
+PIECE: Final = 1_000
 #: A message is taken for as many records as it has this many bytes.
 USUAL_BYTES: Final = 600
 
@@ -68,7 +68,8 @@ class Sorted:
     """A fetch: events that passed the express lane with their spots, and the spots of what did not."""
 
     events: list[Event]
-    spots: list[Spot]
+    spots: list[Ints]
+    """Of the events, in blocks of n × 2: message and element."""
     others: list[Spot]
 
 
@@ -112,10 +113,10 @@ def _batch(kind: Kind, number: int, value: bytes, found: Sorted) -> None:
         events = EXPRESS[kind].listed.validate_json(value)
     except ValueError:
         events = []
-    if not events:  # not JSON, or without an element
+    if events:
+        _keep(events, np.column_stack([np.full(len(events), number), np.arange(len(events))]), found)
+    else:  # not JSON, or without an element
         found.others.append(Spot(number, ALL))
-    for element, event in enumerate(events):
-        _keep(event, Spot(number, element), found)
 
 
 def _join(kind: Kind, messages: Sequence[Message], numbers: Sequence[int], found: Sorted) -> None:
@@ -126,8 +127,8 @@ def _join(kind: Kind, messages: Sequence[Message], numbers: Sequence[int], found
     except ValueError:
         events = {}
     if list(events) == names:
-        for number, event in zip(numbers, events.values(), strict=True):
-            _keep(event, Spot(number, ALL), found)
+        if events:
+            _keep(list(events.values()), np.column_stack([numbers, np.full(len(events), ALL)]), found)
     elif len(numbers) <= FEW:
         found.others.extend(Spot(number, ALL) for number in numbers)
     else:  # one is no JSON: look for it in either half
@@ -136,12 +137,13 @@ def _join(kind: Kind, messages: Sequence[Message], numbers: Sequence[int], found
         _join(kind, messages, numbers[middle:], found)
 
 
-def _keep(event: Event | None, spot: Spot, found: Sorted) -> None:
-    if event is None:
-        found.others.append(spot)
-    else:
-        found.events.append(event)
-        found.spots.append(spot)
+def _keep(events: list[Event | None], spots: Ints, found: Sorted) -> None:
+    if None in events:
+        passed = np.array([event is not None for event in events])
+        found.others.extend(Spot(*spot) for spot in spots[~passed].tolist())
+        spots = spots[passed]
+    found.events.extend(event for event in events if event is not None)
+    found.spots.append(spots)
 
 
 _OUTER = itemgetter("source", "type", "time", "data")
@@ -151,13 +153,18 @@ _DATA = {
     Kind.ED: itemgetter(*_DETAILS, "arrived_at"),
     Kind.POLICE: itemgetter(*_DETAILS, "occurred_to", "victims", "time_precision"),
 }
+_STATUS = {
+    f"hotspot.{of_kind}.{status.name.lower()}.v1": int(status)
+    for of_kind in ("ed.attendance", "police.incident")
+    for status in Status
+}
 _PLACE = itemgetter("longitude", "latitude", "easting", "northing", "precision")
 
 
 def batches(kind: Kind, found: Sorted, latest_us: int, tolerance_us: int) -> Iterator[Batch]:
     """What passed, as columns. A time after `latest_us`, or that much after its own record time, is wrong."""
-    spots = np.array(found.spots)
-    taken_back = np.array([event["type"][-12:-3] == "withdrawn" for event in found.events])
+    spots = np.concatenate(found.spots)
+    taken_back = np.array([_STATUS[event["type"]] == Status.WITHDRAWN for event in found.events])
     if not taken_back.any():
         yield _details(kind, found.events, spots, latest_us, tolerance_us)
         return
@@ -184,7 +191,7 @@ def _details(kind: Kind, events: Sequence[Event], spots: Ints, latest_us: int, t
     columns: list[tuple[Any, ...]] = list(zip(*map(_DATA[kind], data), strict=True))
     names, revision, recorded, occurred, place, incident, third, *more = columns
     rows, recorded_us = _rows(kind, source, names, revision, recorded)
-    rows["status"] = [_STATUS[name[-11:-3]] for name in types]
+    rows["status"] = [_STATUS[name] for name in types]
     rows["weight"] = more[0] if more else 1
     occurred_us = read_times(occurred)
     rows["occurred"] = occurred_us // 1_000_000
@@ -225,7 +232,6 @@ def _numbered(source: Sequence[str]) -> tuple[list[str], Ints]:
     return list(number), np.array([number[name] for name in source])
 
 
-_STATUS = {"recorded": Status.RECORDED, ".amended": Status.AMENDED}
 _IMPRECISE = ("day", "month")
 
 
@@ -247,6 +253,11 @@ def _places(place: Iterable[Event | None]) -> tuple[Floats, Bools]:
 
 
 _NOWHERE = (None, None, None, None, "")
+
+
+def is_large(messages: Sequence[Message]) -> bool:
+    """Whether a piece is so large, by one message, that it must not be taken in on the event loop."""
+    return sum(len(message.value or b"") for message in messages) > 2 * PIECE * USUAL_BYTES
 
 
 AnyMessage = TypeVar("AnyMessage", bound=Message)

@@ -221,14 +221,16 @@ def take_in(
     *,
     max_bytes: int,
     tolerance_s: int,
+    found: Sorted | None = None,
 ) -> Intake:
     """Parse, check and locate what one fetch of a source topic held. Never raises for what a message holds.
 
+    `found` is what `sort_out` made of the messages, where that is known already.
     A time more than `tolerance_s` seconds after `now`, or that much after its own record time, is refused.
     """
     intake = Intake()
     limits = _TimeLimits(now + timedelta(seconds=tolerance_s), timedelta(seconds=tolerance_s))
-    found = sort_out(kind, messages, max_bytes)
+    found = found or sort_out(kind, messages, max_bytes)
     parts: dict[str, list[_Part]] = {}
     others = [*found.others, *_quickly(kind, found, registry, limits, intake, parts)]
     drafts: dict[str, list[_Draft]] = {}

@@ -6,11 +6,11 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from pydantic import ValidationError
@@ -31,10 +31,10 @@ from schemas.settings import Settings
 from streams.accounting import Accounting
 from streams.codec import Rejected
 from streams.episodes_store import EpisodeStore
-from streams.express import pieces
+from streams.express import is_large, pieces, sort_out
 from streams.feedback import parse_feedback
 from streams.fetch import Fetch
-from streams.ingest import Intake, Registry, take_in
+from streams.ingest import Intake, Refusal, Registry, take_in
 from streams.located import LocatedBatch, said
 from streams.state import RegionState
 from streams.topics import Topics
@@ -47,6 +47,8 @@ BACKLOG_S = 2.0
 LOOKS_A_MESSAGE = 500
 #: Offsets in a located batch are counted from its first in so many bits.
 _FARTHEST = 2**16
+#: Events that do not take the express lane, and refusals, are dealt with so many at once on the event loop.
+JUDGED_AT_ONCE = 100
 #: Rows that are sent at once: what follows has work then while the rest of a large fetch is parsed.
 LOCATED_ROWS = 4_000
 RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -123,43 +125,49 @@ class Ingest:
         self._topics = Topics(settings.prefix)
         self._metrics = accounting.metrics
         self._latest: dict[str, float] = {}
+        # One thread, for a projection is made anew in each.
+        self._aside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hotspot-contract")
 
-    async def handle(self, kind: Kind, fetch: Fetch) -> None:
-        """One fetch of a source topic. Returns when the broker has all that came of it."""
-        buried: list[Awaitable[Any]] = []
-        sent: list[Awaitable[Any]] = []
+    async def handle(self, kind: Kind, fetch: Fetch) -> Awaitable[Any]:
+        """One fetch of a source topic. What is returned ends when the broker has all that came of it."""
+        pending: list[Awaitable[Any]] = []
+        source = int(kind), fetch.partition
         for part in _countable(fetch):
             waiting = _Waiting(part.records[0].offset)
             for records in pieces(part.records):
                 now = self._clock()
-                intake = take_in(
-                    kind,
-                    records,
-                    self._registry,
-                    now,
-                    max_bytes=self._settings.max_message_bytes,
-                    tolerance_s=self._settings.future_tolerance_s,
-                )
-                for refusal in intake.refusals:
-                    buried.append(await self._bury(fetch, records[refusal.position], refusal.rejected))
-                    self._accounting.reject(kind, refusal.rejected.reason.value)
+                intake = await self._take_in(kind, records, now)
+                pending += await self._bury_all(kind, fetch, records, intake.refusals)
                 waiting.add(intake, now, records)
                 self._observe(intake)
                 if waiting.records >= LOCATED_ROWS:
-                    sent = await self._send_located((int(kind), fetch.partition), waiting, sent)
+                    pending += await self._send_located(source, waiting)
                     waiting = _Waiting(records[-1].offset + 1)
                 await asyncio.sleep(0)  # other agents, probes and the group's heartbeat are not kept waiting
-            sent = await self._send_located((int(kind), fetch.partition), waiting, sent)
-        await asyncio.gather(*buried, *sent)
+            pending += await self._send_located(source, waiting)
+        return asyncio.gather(*pending)
 
-    async def _send_located(
-        self, source: Input, waiting: _Waiting, before: list[Awaitable[Any]]
-    ) -> list[Awaitable[Any]]:
-        """Send on what waits, once the broker has what went before it.
+    async def _take_in(self, kind: Kind, records: Sequence[Any], now: datetime) -> Intake:
+        """On the event loop where that is quick; else in a thread, where the event loop gets its turns."""
+        settings = self._settings
+        found = None if is_large(records) else sort_out(kind, records, settings.max_message_bytes)
 
-        A region passes over what lies before the last that it took of an input, so nothing may overtake.
-        """
-        await asyncio.gather(*before)
+        def work() -> Intake:
+            return take_in(
+                kind,
+                records,
+                self._registry,
+                now,
+                max_bytes=settings.max_message_bytes,
+                tolerance_s=settings.future_tolerance_s,
+                found=found,
+            )
+
+        if found is not None and len(found.others) <= JUDGED_AT_ONCE:
+            return work()
+        return await asyncio.get_running_loop().run_in_executor(self._aside, work)
+
+    async def _send_located(self, source: Input, waiting: _Waiting) -> list[Awaitable[Any]]:
         return [
             await self._send(self._topics.located, region.encode(), waiting.batch(region, source).to_bytes())
             for region in sorted(waiting.rows)
@@ -178,6 +186,21 @@ class Ingest:
             batch = said(found.data.model_dump_json().encode(), now_us)
             pending.append(await self._send(self._topics.located, found.data.region.encode(), batch.to_bytes()))
         await asyncio.gather(*pending)
+
+    def stop(self) -> None:
+        """Stop the thread."""
+        self._aside.shutdown(wait=False, cancel_futures=True)
+
+    async def _bury_all(
+        self, kind: Kind, fetch: Fetch, records: Sequence[Any], refusals: Sequence[Refusal]
+    ) -> list[Awaitable[Any]]:
+        sent = []
+        for number, refusal in enumerate(refusals):
+            sent.append(await self._bury(fetch, records[refusal.position], refusal.rejected))
+            self._accounting.reject(kind, refusal.rejected.reason.value)
+            if number % JUDGED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return sent
 
     async def _bury(self, fetch: Fetch, record: Any, rejected: Rejected) -> Awaitable[Any]:
         letter = DeadLetter(
@@ -217,6 +240,17 @@ class _Held:
     """Of the located partition: what lies before it is in the monitor."""
     layers_day: int = 0
     """The local day whose map layers were last sent."""
+    saved: bool = True
+    """Whether all that the monitor has done is in the state."""
+
+
+class _Done(NamedTuple):
+    """What one step of a region came to."""
+
+    tally: Tally
+    looks: list[LookOutcome]
+    parts: dict[str, bytes]
+    """Of the state, those that changed."""
 
 
 class Monitoring:
@@ -238,6 +272,7 @@ class Monitoring:
         self._metrics = accounting.metrics
         self._kernels = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hotspot-kernels")
         self._held: dict[str, _Held] = {}
+        self._let_go: dict[str, _Held] = {}
         self.alert_latencies_ms: deque[float] = deque(maxlen=10_000)
 
     async def warm_up(self) -> None:
@@ -267,6 +302,12 @@ class Monitoring:
         if monitor is None:
             return None
         saved = state.load(region, self._membership.generation())
+        kept = self._let_go.pop(region, None)
+        if kept is not None and kept.saved and kept.next_offset == saved.next_offset:
+            # Nobody has gone on with it since the rebalance: it is what would be restored.
+            await self._publish(saved.outbox)
+            self._held[region] = kept
+            return kept
         if saved.parts:
             await self._in_kernel_thread(lambda: monitor.restore(saved.parts))
             await self._publish(saved.outbox)
@@ -299,48 +340,64 @@ class Monitoring:
         return {region: held.monitor for region, held in self._held.items()}
 
     def release(self) -> None:
-        """Forget all regions: after a rebalance they may be another worker's, and are restored when they are not."""
+        """Let go of all regions: after a rebalance they may be another worker's.
+
+        Those that come back as they were left need not be restored.
+        """
+        self._let_go.update(self._held)
         self._held.clear()
 
+    def keep_only(self, regions: Collection[str]) -> None:
+        """Forget what was let go of and is another worker's now."""
+        self._let_go = {region: held for region, held in self._let_go.items() if region in regions}
+
     def stop(self) -> None:
-        """Wait for the kernels and stop their thread."""
-        self._kernels.shutdown(wait=True)
+        """Wait for the kernel that runs and stop their thread."""
+        self._kernels.shutdown(wait=True, cancel_futures=True)
 
     async def _advance(self, region: str, held: _Held, batches: list[LocatedBatch], state: RegionState) -> None:
+        """Apply and look until nothing is due. What one step did is written while the next is computed."""
         published_ms = max((batch.published_ms for batch in batches), default=0)
+        held.saved = False
+        writing: asyncio.Task[None] | None = None
         more = True
-        while more:
-            more = await self._step(region, held, batches, published_ms, state)
-            batches = []
+        try:
+            while more:
+                done = await self._compute(region, held.monitor, batches)
+                batches, more = [], len(done.looks) >= LOOKS_AT_ONCE
+                if writing is not None:
+                    await writing
+                writing = asyncio.create_task(self._write(region, held, done, published_ms, state))
+        finally:
+            if writing is not None:
+                await writing
+        held.saved = True
 
-    async def _step(
-        self, region: str, held: _Held, batches: list[LocatedBatch], published_ms: int, state: RegionState
-    ) -> bool:
-        monitor = held.monitor
+    async def _compute(self, region: str, monitor: RegionMonitor, batches: list[LocatedBatch]) -> _Done:
         started = time.perf_counter()
-        tally, looks, parts = await self._in_kernel_thread(lambda: self._work(monitor, batches))
+        done = await self._in_kernel_thread(lambda: self._work(monitor, batches))
         self._metrics.apply_seconds.labels(region).observe(time.perf_counter() - started)
-        outbox = [alert_event(alert) for look in looks for alert in look.alerts]
+        return done
+
+    async def _write(self, region: str, held: _Held, done: _Done, published_ms: int, state: RegionState) -> None:
+        outbox = [alert_event(alert) for look in done.looks for alert in look.alerts]
         self._stay_in_session()
-        state.save(region, parts, outbox, held.next_offset)
+        state.save(region, done.parts, outbox, held.next_offset)
         await self._flush()
         self._stay_in_session()
         await self._publish(outbox)
-        await self._report(region, looks)
-        if looks and not self._replay:
+        await self._report(region, done.looks)
+        if done.looks and not self._replay:
             await self._send_layers(region, held)
-        self._accounting.settle(tally)
-        self._observe(region, monitor, looks, outbox, published_ms)
-        return len(looks) >= LOOKS_AT_ONCE
+        self._accounting.settle(done.tally)
+        self._observe(region, held.monitor, done.looks, outbox, published_ms)
 
     def _stay_in_session(self) -> None:
         """A worker that was stopped or cut off for too long writes nothing of what it had in hand."""
         if not self._membership.in_session():
             raise SessionLostError("The group of workers did not hear of this one for longer than its session.")
 
-    def _work(
-        self, monitor: RegionMonitor, batches: list[LocatedBatch]
-    ) -> tuple[Tally, list[LookOutcome], dict[str, bytes]]:
+    def _work(self, monitor: RegionMonitor, batches: list[LocatedBatch]) -> _Done:
         newest_s = max((batch.received_us for batch in batches), default=0) // 1_000_000
         for batch in batches:
             if batch.said:
@@ -357,7 +414,7 @@ class Monitoring:
             looks: list[LookOutcome] = []
         else:
             tally, looks = monitor.advance(inputs, newest_s)
-        return tally, looks, monitor.snapshot()
+        return _Done(tally, looks, monitor.snapshot())
 
     def _is_backlog(self, batches: Iterable[LocatedBatch]) -> bool:
         # A tick, or anything fresh among the batches, means that the newest moment has been reached: look.

@@ -13,24 +13,27 @@ from streams.metrics import STAGES, Metrics
 class Rounds:
     """An agent at rest is well; one at work for long shows by a heartbeat that does not move."""
 
-    _at_work: dict[str, tuple[str, float]] = field(default_factory=dict)
+    _at_work: dict[int, tuple[str, str, float]] = field(default_factory=dict)
+    _begun: int = 0
 
-    def begin(self, agent: str, topic: str, published_ms: float) -> None:
-        """An agent takes a fetch whose first record was published then."""
-        self._at_work[agent] = (topic, published_ms)
+    def begin(self, agent: str, topic: str, published_ms: float) -> int:
+        """An agent takes a fetch whose first record was published then. Returns the number of this round."""
+        self._begun += 1
+        self._at_work[self._begun] = (agent, topic, published_ms)
+        return self._begun
 
-    def end(self, agent: str) -> None:
+    def end(self, number: int) -> None:
         """It is done with it."""
-        self._at_work.pop(agent, None)
+        self._at_work.pop(number, None)
 
     def observe(self, metrics: Metrics, topics: Iterable[str], monitor: Any, now: float) -> None:
         """Set heartbeats and lags. `monitor` is Faust's, which knows ends and committed offsets; `now` in seconds."""
         for stage in STAGES:
-            if not any(agent.split(".")[1] == stage for agent in self._at_work):
+            if not any(agent.split(".")[1] == stage for agent, _, _ in self._at_work.values()):
                 metrics.stage_heartbeat.labels(stage).set(now)
         for topic in topics:
             metrics.lag_records.labels(topic).set(_records_behind(monitor, topic))
-            oldest_ms = [published_ms for of_topic, published_ms in self._at_work.values() if of_topic == topic]
+            oldest_ms = [published_ms for _, of_topic, published_ms in self._at_work.values() if of_topic == topic]
             metrics.lag_seconds.labels(topic).set(max(0.0, now - min(oldest_ms) / 1000) if oldest_ms else 0.0)
 
 

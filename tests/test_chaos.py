@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from chaos.installation import chaos_settings, write_region
+from alerts.monitor import RegionMonitor
+from alerts.schedule import Arrival, ReplaySchedule
+from chaos.installation import DETECTION, chaos_settings, write_region
 from chaos.outcome import Outcome, RegionOutcome, differences, differences_from_truth, open_by_alerts
 from chaos.plan import QUICK, Scale, Trouble, plan_round
 from chaos.poison import REASONS
@@ -88,6 +90,25 @@ def test_ingest_makes_of_a_log_what_counting_says() -> None:
                 records[region][int(row["record"])] = max(found, (int(row["revision"]), int(row["status"])))
     assert refused == Counter(log.truth.refused)
     assert records == log.truth.records
+
+
+@pytest.mark.parametrize("number", [1, 6])
+def test_logs_make_episodes_open_be_corrected_and_be_retracted(number: int) -> None:
+    """A comparison of runs that tell nobody anything would prove nothing."""
+    log, region = log_of(number), chaos_region(hampshire(), 0)
+    partitions = log.of_partitions()
+    inputs = frozenset((int(kind), partition) for kind, partition in partitions)
+    monitor = RegionMonitor(region, DETECTION, schedule=ReplaySchedule(inputs, 900), simulated=True)
+    arrivals = []
+    for (kind, partition), messages in partitions.items():
+        raw = [RawMessage(message.value, message.headers) for message in messages]
+        intake = take_in(kind, raw, Registry([region]), NOW, max_bytes=1_048_576, tolerance_s=600)
+        rows = intake.rows[region.id]
+        arrivals.append(Arrival(rows, (int(kind), partition), int(rows["recorded_us"].max())))
+    alerts = [alert for look in monitor.advance(arrivals, 0)[1] for alert in look.alerts]
+    assert {AlertReason.OPENED, AlertReason.EVIDENCE_WITHDRAWN} <= {alert.reason for alert in alerts}
+    assert EpisodeState.RETRACTED in {alert.state for alert in alerts}
+    assert len({alert.episode_id for alert in alerts}) >= 2
 
 
 def test_logs_hold_repeats_disorder_batches_and_both_modes() -> None:
@@ -216,7 +237,7 @@ def test_a_line_passes_falls_silent_and_is_cut() -> None:
 
 
 @pytest.mark.connected
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_rounds_of_trouble_end_as_if_undisturbed() -> None:
     command = [sys.executable, "-m", "chaos", "--quick", "--rounds", str(ROUNDS), "--seed", "11"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
