@@ -105,7 +105,7 @@ def kept(settings: Settings, names: list[str]) -> dict[str, int]:
     found = {}
     for name in names:
         store = RecordStore()
-        store.restore(part for week, part in state.load(name).parts.items() if week[:2] == "20")
+        store.restore(part for part_name, part in state.load(name).parts.items() if part_name.startswith("records/"))
         found[name] = len(store)
     return found
 
