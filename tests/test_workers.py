@@ -23,7 +23,7 @@ from streams.topics import Topics, create_topics
 from tests.builders import hampshire
 from tests.running import Installation, dead_letters, publish, until
 
-pytestmark = [pytest.mark.connected, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.connected, pytest.mark.timeout(1200)]
 QUIET = 40
 HOT = 3_000
 LONG_S = 240.0
