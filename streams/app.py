@@ -328,6 +328,9 @@ class Worker:
 
     async def _observe_forever(self) -> None:
         while True:
+            if self.faust.crashed:
+                # Faust's services end without a word to whoever started them; a worker that reads nothing must end too.
+                self.fail(self.faust.crash_reason or RuntimeError("Faust crashed"))
             self.rounds.observe(self.metrics, self.faust.fetch_topics, self.faust.monitor, time.time())
             await asyncio.sleep(OBSERVE_S)
 

@@ -167,3 +167,15 @@ async def test_nothing_is_handed_out_until_the_flow_goes_on_after_the_seek(
     assert seeks == 2
     await consumer.on_partitions_revoked(set())
     assert await getmany() == []
+
+
+async def test_a_partition_without_a_position_does_not_end_the_consumer(
+    consumer: FetchConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Faust watches that partitions move, and aiokafka asserts that there is a position: not so amid a rebalance."""
+
+    def unknown(*_: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(consumer._thread, "verify_event_path", unknown)
+    consumer.verify_event_path(0.0, LOCATED)
