@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+import numpy as np
+
 from alerts.monitor import LookOutcome, RegionMonitor
 from alerts.schedule import ReplaySchedule
 from evaluation.tracks import Life, Lives, Opened
@@ -81,13 +83,14 @@ class Monitored:
         new = pick(rows, ~early & (rows["recorded_us"] < until * MICRO))
         follower = _Follower()
         end = until + 2 * LOOK_S
+        told = 0
         for stop in (*stops, end):
-            batches = [(new, _INPUT, stop * MICRO)]
+            before, told = told, int(np.searchsorted(new["recorded_us"], stop * MICRO))
+            batches = [(new[before:told], _INPUT, stop * MICRO)]
             while outcomes := monitor.advance(batches, 0)[1]:
                 batches = []
                 for outcome in outcomes:
                     follower.take(outcome)
-            new = new[:0]
             if stop != end:
                 ask(monitor, stop)
         return Watched(follower.told)

@@ -29,21 +29,23 @@ class Spread(Collector):
     """A histogram that takes in many values at once; prometheus_client's takes them one by one."""
 
     def __init__(self, name: str, documentation: str, label: str, bounds: Sequence[float]) -> None:
-        self._name, self._documentation, self._label = name, documentation, label
-        self._bounds = np.array([*bounds, np.inf])
+        self._name, self._documentation = name, documentation
+        # Named as in the client's own metrics, for the page that lists them all.
+        self._labelnames = (label,)
+        self._upper_bounds = np.array([*bounds, np.inf])
         self._counts: dict[str, NDArray[np.int64]] = {}
         self._sums: dict[str, float] = {}
 
     def observe(self, label: str, values: Sequence[float]) -> None:
         """Count values for a label; without any, the series is there all the same."""
-        counts = self._counts.setdefault(label, np.zeros(len(self._bounds), dtype=np.int64))
-        places = np.searchsorted(self._bounds, np.array(values, dtype=np.float64))
-        counts += np.bincount(places, minlength=len(self._bounds))
+        counts = self._counts.setdefault(label, np.zeros(len(self._upper_bounds), dtype=np.int64))
+        places = np.searchsorted(self._upper_bounds, np.array(values, dtype=np.float64))
+        counts += np.bincount(places, minlength=len(self._upper_bounds))
         self._sums[label] = self._sums.get(label, 0.0) + float(np.sum(values))
 
     def describe(self) -> Iterable[HistogramMetricFamily]:
         """The family without its series."""
-        yield HistogramMetricFamily(self._name, self._documentation, labels=[self._label])
+        yield HistogramMetricFamily(self._name, self._documentation, labels=self._labelnames)
 
     def collect(self) -> Iterable[HistogramMetricFamily]:
         """The family, with cumulative counts as they are scraped."""
@@ -52,7 +54,7 @@ class Spread(Collector):
             upto = np.cumsum(counts).tolist()
             buckets = [
                 ("+Inf" if bound == np.inf else str(bound), n)
-                for bound, n in zip(self._bounds.tolist(), upto, strict=True)
+                for bound, n in zip(self._upper_bounds.tolist(), upto, strict=True)
             ]
             family.add_metric([label], buckets, self._sums[label])
         yield family
