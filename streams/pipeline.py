@@ -6,15 +6,16 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from pydantic import ValidationError
 from redis.exceptions import RedisError
 
+from alerts.audit import delivered, said_by
 from alerts.monitor import LOOKS_AT_ONCE, LookOutcome, RegionMonitor, Tally
 from processors.warm import warm_up
 from schemas.alert import AlertEvent, LookReports, alert_event
@@ -26,6 +27,7 @@ from schemas.layers import LayerSettings
 from schemas.located import LOCATED, Kind
 from schemas.settings import Settings
 from streams.accounting import Accounting
+from streams.audit import Record, Send
 from streams.codec import Rejected
 from streams.episodes_store import EpisodeStore
 from streams.feedback import parse_feedback
@@ -45,19 +47,11 @@ _EMPTY = np.empty(0, dtype=LOCATED)
 RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
-class Sender(Protocol):
-    """Sends to the broker; the awaitable that comes back ends when the broker has the message."""
-
-    async def __call__(
-        self, topic: str, key: bytes | None, value: bytes, headers: Sequence[tuple[str, bytes]] = ()
-    ) -> Awaitable[Any]: ...
-
-
 class Ingest:
     """Source topics to located batches and dead letters."""
 
     def __init__(
-        self, settings: Settings, registry: Registry, clock: Clock, send: Sender, accounting: Accounting
+        self, settings: Settings, registry: Registry, clock: Clock, send: Send, accounting: Accounting
     ) -> None:
         self._settings, self._registry, self._clock = settings, registry, clock
         self._send, self._accounting = send, accounting
@@ -146,11 +140,14 @@ class Monitoring:
         self,
         settings: Settings,
         build: Callable[[str], RegionMonitor | None],
-        send: Sender,
+        send: Send,
         flush: Callable[[], Awaitable[None]],
         accounting: Accounting,
+        record: Record,
+        clock: Clock,
     ) -> None:
         self._build, self._send, self._flush, self._accounting = build, send, flush, accounting
+        self._record, self._clock = record, clock
         self._replay = settings.clock == "replay"
         self._topics = Topics(settings.prefix)
         self._metrics = accounting.metrics
@@ -221,6 +218,8 @@ class Monitoring:
         tally, looks, parts = await self._in_kernel_thread(lambda: self._work(monitor, batches))
         self._metrics.apply_seconds.labels(region).observe(time.perf_counter() - started)
         outbox = [alert_event(alert) for look in looks for alert in look.alerts]
+        # Before the state that it led to: a crash may have it recorded twice, with one event id, and never not at all.
+        await self._record(*(said_by(Feedback.model_validate_json(batch.said)) for batch in batches if batch.said))
         state.save(region, parts, outbox, held.next_offset)
         await self._flush()
         await self._publish(outbox)
@@ -254,6 +253,8 @@ class Monitoring:
         return all(not batch.is_tick and batch.published_ms < fresh_ms for batch in batches)
 
     async def _publish(self, outbox: list[AlertEvent]) -> None:
+        recipient = f"topic/{self._topics.alerts}"
+        await self._record(*(delivered(event, recipient, self._clock()) for event in outbox))
         sent = [
             await self._send(self._topics.alerts, event.subject.encode(), event.model_dump_json().encode())
             for event in outbox
