@@ -16,6 +16,7 @@ COMMANDS = (
     "backtest",
     "calibrate",
     "baseline",
+    "briefing",
     "demo",
     "region",
     "replay",

@@ -25,6 +25,7 @@ from tests.test_stream import start_worker
 
 EPISODE = "hampshire-20260301T120000Z-0a1b2c3d"
 WHOLE = "The trail is whole: 3 entries in 3 chains.\n"
+START_S = 240.0
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -48,10 +49,11 @@ def recorded(settings: Settings) -> set[str]:
 
 async def at_least(settings: Settings, events: int) -> None:
     """Wait until so many are in the trail."""
-    await until(lambda: len(recorded(settings)) >= events, f"{events} events are in the trail")
+    await until(lambda: len(recorded(settings)) >= events, f"{events} events are in the trail", START_S)
 
 
 @pytest.mark.connected
+@pytest.mark.timeout(900)  # three workers start one after the other, and each reads its kernels from the cache first
 async def test_kill_9_leaves_a_whole_trail_with_nothing_missing(native: Installation) -> None:
     """Two workers die amid feedback; what the third leaves has each event, some of them twice, in three chains."""
     settings = native.settings(session_timeout_s=6)
@@ -68,7 +70,7 @@ async def test_kill_9_leaves_a_whole_trail_with_nothing_missing(native: Installa
         publish(settings, topic, [saying(number) for number in range(victim_reads + 19, victim_reads + 39)])
     last = start_worker(settings)
     try:
-        await until(lambda: recorded(settings) >= wanted, "all feedback is in the trail")
+        await until(lambda: recorded(settings) >= wanted, "all feedback is in the trail", START_S)
     finally:
         last.send_signal(signal.SIGKILL)
         last.wait()
