@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect
 from collections.abc import Callable
+from datetime import datetime
 from functools import cache
 from importlib import resources
 from typing import Any, Final, NamedTuple
@@ -26,6 +27,7 @@ AUDIENCES: Final[dict[Audience, str]] = {
     "partnership": "the partnership",
     "public": "anybody",
 }
+EXERCISE: Final = "SIMULATED: an exercise, never a real alert"
 KINDS: Final = {"ed": "EDs", "police": "police"}
 #: Sizes of letters, points: the largest at which a page holds its episode.
 SIZES: Final = (9.6, 8.8, 8.0, 7.2)
@@ -36,6 +38,8 @@ NOTES: Final = (34, 40, 46, 52, 60, 70, 80, 92, 105, 120)
 CUTS: Final = (900, 500, 300, 160)
 CUT_WORDS: Final = " … (shortened to fit the page; the alert has the whole text)"
 _MOST_HEADLINE: Final = 420
+#: More do not fit on a page at any size: laying them out would only take time.
+_MOST_LETTERS: Final = 8_000
 SUMMARY_SIZES: Final = (9.6, 8.6, 7.6, 6.8)
 
 
@@ -85,9 +89,20 @@ def _fitted(sheet: Sheet, briefing: Briefing) -> Sheet:
 
     tries = [sheet._replace(size=size) for size in SIZES]
     tries += [_cut(tries[-1], most) for most in CUTS]
-    chosen = next((tried for tried in tries if fits(tried)), tries[-1])
+    chosen = next((tried for tried in tries if _letters(tried) <= _MOST_LETTERS and fits(tried)), tries[-1])
     most = bisect(NOTES, 0, key=lambda notes: not fits(chosen._replace(notes=notes)))
     return chosen._replace(notes=NOTES[most - 1]) if most else chosen
+
+
+def _exercise(simulated: list[bool]) -> str:
+    """What the summary says of all together."""
+    if not any(simulated):
+        return ""
+    return EXERCISE if all(simulated) else "In part SIMULATED: see each episode"
+
+
+def _letters(sheet: Sheet) -> int:
+    return len(sheet.headline) + sum(len(paragraph.text) for paragraph in sheet.paragraphs)
 
 
 def _cut(sheet: Sheet, most: int) -> Sheet:
@@ -117,7 +132,7 @@ def _document(briefing: Briefing, sheets: list[Sheet], listed: list[Sheet] | Non
         "ended_days": ENDED_WITHIN.days,
         "audience": AUDIENCES[briefing.audience],
         "marking": "OFFICIAL" if briefing.audience == "public" else region.marking,
-        "simulated": any(told.simulated for told in everything),
+        "exercise": _exercise([told.simulated for told in everything]),
         "attributions": sorted(
             {told.attribution for told in everything if told.attribution} | {region.attribution} - {""}
         ),
@@ -137,10 +152,16 @@ def _environment(zone: ZoneInfo) -> Environment:
     environment.filters |= {
         "moment": lambda when: moment_words(when, zone),
         "day": lambda when: day_words(when, zone),
+        "short_day": lambda when: _without_zero(when.astimezone(zone), "%b %Y"),
+        "short_moment": lambda when: f"{when.astimezone(zone):%a} " + _without_zero(when.astimezone(zone), "%b, %H:%M"),
         "counts": counts_words,
         "span": lambda told: f"{PART_WORDS[told.hours]}{span_words(round((told.end - told.start).total_seconds()))}",
     }
     return environment
+
+
+def _without_zero(local: datetime, rest: str) -> str:
+    return f"{local.day} {local:{rest}}"
 
 
 def counts_words(told: Disclosed) -> str:
