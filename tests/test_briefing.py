@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
+import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -77,6 +79,15 @@ def html_of(content: Briefing) -> str:
     return _document(content, sheets, sheets, SIZES[0])
 
 
+def unpacked(pdf: bytes) -> bytes:
+    """All objects of a PDF, those in packed streams too."""
+    plain = [pdf]
+    for stream in re.findall(rb"stream\r?\n(.*?)\r?\nendstream", pdf, re.DOTALL):
+        with suppress(zlib.error):  # a font, packed otherwise
+            plain.append(zlib.decompress(stream))
+    return b"\n".join(plain)
+
+
 def laid_out(content: Briefing) -> str:
     """The document as it is printed; skips where this machine cannot lay out pages."""
     try:
@@ -109,19 +120,18 @@ def test_a_summary_and_a_page_for_each_episode_however_long_its_text() -> None:
     assert sizes[0] == SIZES[0] and sizes[2] == SIZES[-1]
     pdf = render_pdf(html)
     assert pdf.startswith(b"%PDF-")
-    assert b"/MarkInfo" in pdf and b"/Lang" in pdf, "it is tagged, and says its language"
+    objects = unpacked(pdf)
+    assert b"/MarkInfo" in objects and b"/Lang" in objects, "it is tagged, and says its language"
+    assert b"/FontFile2" in objects, "fonts are in it"
 
 
 def test_many_episodes_are_on_one_summary() -> None:
     content = briefing([full(number) for number in range(18)])
     sheets = [_sheet(number, told, content) for number, told in enumerate(content.opened, start=1)]
     try:
-        pages = {
-            size: page_count(_document(content, [], sheets, size)) for size in (SUMMARY_SIZES[1], SUMMARY_SIZES[-1])
-        }
+        assert page_count(_document(content, [], sheets, SUMMARY_SIZES[-1])) == 1
     except ReportError as missing:
         pytest.skip(str(missing))
-    assert set(pages.values()) == {1}
 
 
 # --- what is on it ----------------------------------------------------------------------------------------------------
