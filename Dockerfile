@@ -25,6 +25,7 @@ COPY processors processors
 COPY alerts alerts
 COPY streams streams
 COPY simulation simulation
+COPY paper paper
 COPY evaluation evaluation
 COPY cli cli
 RUN pip install --no-cache-dir --no-deps --no-build-isolation .

@@ -12,9 +12,11 @@ from schemas.base import ToldError
 #: Commands by name; each is the function of its name in the module of its name.
 COMMANDS = (
     "alerts",
+    "audit",
     "backtest",
     "calibrate",
     "baseline",
+    "briefing",
     "demo",
     "region",
     "replay",

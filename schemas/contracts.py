@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from schemas.alert import AlertEvent, LookReports
+from schemas.audit import AuditEntry
 from schemas.deadletter import DeadLetter
 from schemas.events import ED_EVENT, POLICE_EVENT, FeedHeartbeat
 from schemas.feedback import FeedbackEvent
@@ -25,6 +26,7 @@ _MESSAGES: dict[str, tuple[str, TypeAdapter[Any]]] = {
     "layers": ("hotspot.detections", TypeAdapter(MapLayers)),
     "alert": ("hotspot.alerts", TypeAdapter(AlertEvent)),
     "feedback": ("hotspot.feedback", TypeAdapter(FeedbackEvent)),
+    "audit": ("hotspot.audit", TypeAdapter(AuditEntry)),
     "dead-letter": ("headers on hotspot.deadletter", TypeAdapter(DeadLetter)),
     "region": ("region files", TypeAdapter(RegionFile)),
 }

@@ -23,6 +23,7 @@ from schemas.located import Kind
 from schemas.region import RegionFile
 from schemas.settings import Settings
 from streams.accounting import Accounting
+from streams.audit import AuditTrail, read_heads
 from streams.episodes_store import EpisodeStore
 from streams.fetch import FetchSchema, FetchTransport
 from streams.health import HealthServer
@@ -94,7 +95,19 @@ class Worker:
         self.faust = self._build_faust()
         self.store = EpisodeStore(settings.redis_url, settings.prefix)
         self.ingest = Ingest(settings, self.registry, clock, self._send, self.accounting)
-        self.monitoring = Monitoring(settings, self._build_monitor, self._send, self._flush, self.accounting, self)
+        self.trail = AuditTrail(
+            "worker", self.topics.audit, self._send, lambda: read_heads(settings), clock, self.metrics
+        )
+        self.monitoring = Monitoring(
+            settings,
+            self._build_monitor,
+            self._send,
+            self._flush,
+            self.accounting,
+            self.trail.record,
+            clock,
+            self,
+        )
         self.deliver = Deliver(self.store, self.accounting, notify)
         self.health = HealthServer(
             settings.metrics_host, settings.metrics_port, self.metrics, self.unready, self.current_episodes

@@ -12,6 +12,7 @@ from prometheus_client.metrics_core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 from schemas.alert import AlertReason
+from schemas.audit import AuditAction
 from schemas.feedback import FeedbackResult
 from schemas.feeds import FeedProblem
 from schemas.located import KIND_NAMES
@@ -82,6 +83,7 @@ class Metrics:
         self.episodes_open = Gauge("hotspot_episodes_open", "Episodes now open", ["region"], registry=new)
         self.alerts = Counter("hotspot_alerts", "Alert revisions by reason", ["region", "reason"], registry=new)
         self.feedback = Counter("hotspot_feedback", "Feedback by result", ["region", "result"], registry=new)
+        self.audit_entries = Counter("hotspot_audit_entries", "Entries of the audit trail", ["action"], registry=new)
         self.mutes_active = Gauge("hotspot_mutes_active", "Mutes that hold now", ["region"], registry=new)
         self.alert_latency = Histogram(
             "hotspot_alert_latency_seconds",
@@ -141,6 +143,8 @@ class Metrics:
         for kind in KIND_NAMES:
             for outcome in OUTCOMES:
                 self.records.labels(kind, outcome)
+        for action in AuditAction:
+            self.audit_entries.labels(action.value)
         for label in (*KIND_NAMES, FEEDBACK_LABEL):
             for reason in RejectReason:
                 self.rejected.labels(label, reason.value)

@@ -16,6 +16,7 @@ import numpy as np
 from pydantic import ValidationError
 from redis.exceptions import RedisError
 
+from alerts.audit import delivered, said_by
 from alerts.monitor import LOOKS_AT_ONCE, LookOutcome, RegionMonitor, Tally
 from alerts.schedule import Arrival, Input
 from processors.warm import warm_up
@@ -29,6 +30,7 @@ from schemas.located import Kind, LocatedArray, join
 from schemas.reasons import RejectReason
 from schemas.settings import Settings
 from streams.accounting import Accounting
+from streams.audit import Record, Send
 from streams.codec import Rejected
 from streams.episodes_store import EpisodeStore
 from streams.express import is_large, pieces, sort_out
@@ -118,7 +120,7 @@ class Ingest:
     """Source topics to located batches and dead letters."""
 
     def __init__(
-        self, settings: Settings, registry: Registry, clock: Clock, send: Sender, accounting: Accounting
+        self, settings: Settings, registry: Registry, clock: Clock, send: Send, accounting: Accounting
     ) -> None:
         self._settings, self._registry, self._clock = settings, registry, clock
         self._send, self._accounting = send, accounting
@@ -251,6 +253,8 @@ class _Done(NamedTuple):
     looks: list[LookOutcome]
     parts: dict[str, bytes]
     """Of the state, those that changed."""
+    said: tuple[Feedback, ...]
+    """What people said that the step took in."""
 
 
 class Monitoring:
@@ -260,12 +264,15 @@ class Monitoring:
         self,
         settings: Settings,
         build: Callable[[str], RegionMonitor | None],
-        send: Sender,
+        send: Send,
         flush: Callable[[], Awaitable[None]],
         accounting: Accounting,
+        record: Record,
+        clock: Clock,
         membership: Membership | None = None,
     ) -> None:
         self._build, self._send, self._flush, self._accounting = build, send, flush, accounting
+        self._record, self._clock = record, clock
         self._membership = membership or Alone()
         self._replay = settings.clock == "replay"
         self._topics = Topics(settings.prefix)
@@ -382,6 +389,8 @@ class Monitoring:
     async def _write(self, region: str, held: _Held, done: _Done, published_ms: int, state: RegionState) -> None:
         outbox = [alert_event(alert) for look in done.looks for alert in look.alerts]
         self._stay_in_session()
+        # Before the state that it led to: a crash may have it recorded twice, with one event id, and never not at all.
+        await self._record(*map(said_by, done.said))
         state.save(region, done.parts, outbox, held.next_offset)
         await self._flush()
         self._stay_in_session()
@@ -399,9 +408,9 @@ class Monitoring:
 
     def _work(self, monitor: RegionMonitor, batches: list[LocatedBatch]) -> _Done:
         newest_s = max((batch.received_us for batch in batches), default=0) // 1_000_000
-        for batch in batches:
-            if batch.said:
-                monitor.feedback(Feedback.model_validate_json(batch.said))
+        said = tuple(Feedback.model_validate_json(batch.said) for batch in batches if batch.said)
+        for feedback in said:
+            monitor.feedback(feedback)
         inputs = [
             Arrival(batch.rows, batch.input, int(batch.rows["recorded_us"].max()), batch.offsets)
             for batch in batches
@@ -414,7 +423,7 @@ class Monitoring:
             looks: list[LookOutcome] = []
         else:
             tally, looks = monitor.advance(inputs, newest_s)
-        return _Done(tally, looks, monitor.snapshot())
+        return _Done(tally, looks, monitor.snapshot(), said)
 
     def _is_backlog(self, batches: Iterable[LocatedBatch]) -> bool:
         # A tick, or anything fresh among the batches, means that the newest moment has been reached: look.
@@ -422,6 +431,8 @@ class Monitoring:
         return all(not batch.is_tick and batch.published_ms < fresh_ms for batch in batches)
 
     async def _publish(self, outbox: list[AlertEvent]) -> None:
+        recipient = f"topic/{self._topics.alerts}"
+        await self._record(*(delivered(event, recipient, self._clock()) for event in outbox))
         sent = [
             await self._send(self._topics.alerts, event.subject.encode(), event.model_dump_json().encode())
             for event in outbox

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from schemas.audit import KEPT
 from schemas.located import Kind
 from schemas.settings import Settings
 
@@ -69,6 +70,11 @@ class Topics:
         return f"{self.prefix}.deadletter"
 
     @property
+    def audit(self) -> str:
+        """Who did or saw what, key actor."""
+        return f"{self.prefix}.audit"
+
+    @property
     def changelog(self) -> str:
         """State of the regions; Faust names it after the app and the table."""
         return f"{self.app_id}-state-changelog"
@@ -102,6 +108,8 @@ def topic_table(topics: Topics, settings: Settings) -> list[NewTopic]:
         topic(topics.alerts, 1, 400),
         topic(topics.feedback, 1, 400),
         topic(topics.deadletter, 1, 90),
+        # One partition: what is little is best in one order. The chains do not rely on it.
+        topic(topics.audit, 1, KEPT.days),
         topic(topics.changelog, settings.located_partitions, 0, **CHANGELOG),
     ]
 

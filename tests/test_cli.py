@@ -91,7 +91,9 @@ def test_all_commands_are_there() -> None:
     assert {path[0] for path in COMMANDS if len(path) == 1} == {
         "backtest",
         "baseline",
+        "briefing",
         "alerts",
+        "audit",
         "calibrate",
         "demo",
         "region",

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from alerts import monitor as heart
+from alerts.audit import latest_heads
+from alerts.audit_verify import Placed, verify
 from alerts.monitor import RegionMonitor
 from alerts.schedule import ReplaySchedule
 from schemas.alert import AlertEvent
@@ -19,13 +21,14 @@ from schemas.located import Kind, LocatedArray, Status
 from schemas.settings import Settings
 from streams import pipeline
 from streams.accounting import Accounting
+from streams.audit import AuditTrail, entries_of
 from streams.fetch import Fetch
 from streams.located import LocatedBatch
 from streams.metrics import Metrics
 from streams.pipeline import Monitoring
 from streams.state import RegionState
 from streams.topics import Topics
-from tests.builders import hampshire
+from tests.builders import NOW, hampshire
 from tests.builders_processors import MONDAY, history, located
 
 DETECTION = DetectionSettings(
@@ -39,6 +42,7 @@ DETECTION = DetectionSettings(
 )
 SETTINGS = Settings(clock="replay", detection=DETECTION)
 DAYS = 45
+TOPICS = Topics(SETTINGS.prefix)
 POLICE = (int(Kind.POLICE), 0)
 
 
@@ -81,6 +85,7 @@ class Broker:
         self.committed = 0
         self.changelog = Changelog()
         self.alerts: dict[str, bytes] = {}
+        self.trail: list[Placed] = []
         self.lives = 0
 
     def live(self, writes: float) -> bool:
@@ -90,8 +95,11 @@ class Broker:
 
         async def send(topic: str, key: bytes | None, value: bytes, headers: Any = ()) -> Awaitable[Any]:
             life.write()
-            if topic == Topics(SETTINGS.prefix).alerts:
+            if topic == TOPICS.audit:
+                self.trail.append(Placed(f"message {len(self.trail)}", "0", value, key))
+            if topic == TOPICS.alerts:
                 event = AlertEvent.model_validate_json(value)
+                assert event.id in self.audited(), "an alert that is not in the trail"
                 assert self.alerts.setdefault(event.id, value) == value, "the same alert with other content"
             done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             done.set_result(None)
@@ -106,7 +114,8 @@ class Broker:
                 await monitoring.handle(fetch, state)
                 self.committed += 1
 
-        monitoring = Monitoring(SETTINGS, build, send, flush, Accounting(Metrics()))
+        trail = AuditTrail("worker", TOPICS.audit, send, lambda: latest_heads(entries_of(self.trail)), lambda: NOW)
+        monitoring = Monitoring(SETTINGS, build, send, flush, Accounting(Metrics()), trail.record, clock=lambda: NOW)
         try:
             asyncio.run(work())
         except DiedError:
@@ -114,6 +123,10 @@ class Broker:
         finally:
             monitoring.stop()
         return True
+
+    def audited(self) -> set[str]:
+        """Ids of the alerts whose disclosure is in the trail."""
+        return {entry.event.subject.id for entry in entries_of(self.trail)}
 
     def state(self) -> dict[str, bytes]:
         """What is kept in the end, whoever wrote it."""
@@ -176,6 +189,8 @@ def test_dying_between_any_writes_changes_neither_state_nor_alerts(fetches: list
     assert troubled.alerts == calm.alerts
     assert list(troubled.alerts) == list(calm.alerts)
     assert troubled.state() == calm.state()
+    assert troubled.audited() == set(troubled.alerts)
+    assert verify(troubled.trail, NOW).broken == []
 
 
 def test_looks_that_were_due_are_taken_up_without_a_new_record(fetches: list[Fetch]) -> None:

@@ -17,6 +17,7 @@ from schemas.feedback import Feedback, FeedbackEvent, feedback_event
 from schemas.reasons import RejectReason
 from schemas.settings import Settings
 from streams.accounting import Accounting
+from streams.audit import AuditTrail
 from streams.codec import Rejected
 from streams.feedback import parse_feedback
 from streams.fetch import Fetch
@@ -173,6 +174,8 @@ async def test_the_monitor_takes_it_once_however_often_it_is_delivered() -> None
             sent,
             flush,
             Accounting(Metrics()),
+            AuditTrail("worker", TOPICS.audit, sent, lambda: (), lambda: NOW).record,
+            lambda: NOW,
         )
         await monitoring.handle(fetch, RegionState(table))
         await monitoring.handle(fetch, RegionState(table))

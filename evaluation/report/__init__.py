@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from evaluation.report.errors import ReportError
+from paper.errors import ReportError, templates_needed
 from schemas.backtest import BacktestMetrics
 
 __all__ = ["ReportError", "render_html", "render_pdf"]
-
-INSTALL = "install it with `pip install -e '.[report]'` in the checkout"
 
 
 def render_html(metrics: BacktestMetrics) -> str:
@@ -15,12 +13,9 @@ def render_html(metrics: BacktestMetrics) -> str:
 
     Raises ReportError where Jinja2 is not installed.
     """
-    try:
+    with templates_needed("The report"):
         from evaluation.report.page import page  # Jinja2 is no dependency of the worker
-    except ModuleNotFoundError as error:
-        if error.name not in ("jinja2", "markupsafe"):
-            raise
-        raise ReportError(f"The report needs Jinja2, which is not installed: {INSTALL}.") from None
+
     return page(metrics)
 
 
@@ -29,6 +24,6 @@ def render_pdf(html: str) -> bytes:
 
     Raises ReportError where WeasyPrint or the libraries that it draws with are not installed.
     """
-    from evaluation.report.pdf import pdf
+    from paper.pdf import pdf
 
     return pdf(html)

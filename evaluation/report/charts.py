@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from evaluation.report import words
 from evaluation.report.found import Curve
-from evaluation.report.svg import (
+from paper.svg import (
     BLUE,
     GREY,
     INK,

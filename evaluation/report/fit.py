@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from evaluation.report import words
 from evaluation.report.charts import counts_chart
-from evaluation.report.svg import Axis, strip, strip_axis, strip_scale
+from paper.svg import Axis, strip, strip_axis, strip_scale
 from schemas.heldout import PART_WITHIN, CalibrationBin, KindReport, Part
 
 TICKS: Final = (0.5, 1.0, 2.0)

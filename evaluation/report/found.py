@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from markupsafe import Markup
 
 from evaluation.report import answer, words
-from evaluation.report.svg import Axis, strip, strip_axis, strip_scale
+from paper.svg import Axis, strip, strip_axis, strip_scale
 from schemas.backtest import BacktestMetrics, Effect, Fraction, MethodResult, Quartiles
 
 PARTS: Final = (0.0, 0.5, 1.0)

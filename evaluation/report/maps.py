@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from evaluation.report import words
 from evaluation.report.charts import EVIDENCE, OTHER
-from evaluation.report.svg import GREY, INK, PALE, RULE, line, mark, picture, rect, steps, tag, text
+from paper.svg import GREY, INK, PALE, RULE, line, mark, picture, rect, steps, tag, text
 from schemas.backtest import Episode
 
 _LETTER: Final = 6.2

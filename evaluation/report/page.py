@@ -15,7 +15,7 @@ from markupsafe import Markup
 from alerts.phrases import span_words
 from evaluation.matching import GRACE_S, HELD
 from evaluation.report import answer, charts, fit, found, maps, words
-from evaluation.report.errors import ReportError
+from paper.errors import ReportError
 from schemas.backtest import BacktestMetrics, Episode, Reliability
 from schemas.detection import DAY_S
 

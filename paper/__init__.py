@@ -1,0 +1,1 @@
+"""What is printed: pictures as SVG, pages as PDF, and the briefing for a meeting."""
