@@ -93,7 +93,8 @@ def _message_id(name: str, sender: str) -> str:
 
 
 def _subject(text: str, simulated: bool) -> str:
-    marked = text if text.startswith("[SIMULATED]") or not simulated else f"[SIMULATED] {text}"
+    line = " ".join(text.split())  # a header is one line, whatever stands in a name
+    marked = line if line.startswith("[SIMULATED]") or not simulated else f"[SIMULATED] {line}"
     return marked if len(marked) <= _SUBJECT else marked[: marked.rindex(" ", 0, _SUBJECT - 1)].rstrip(",;:") + " …"
 
 
