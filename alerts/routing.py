@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from typing import Final
@@ -137,3 +137,19 @@ def _quiet_until(now: datetime, quiet: Quiet, zone: ZoneInfo) -> datetime:
         if begins <= now < ends:
             return ends.astimezone(now.tzinfo)
     return now
+
+
+def due(
+    waiting: Sequence[tuple[Alert, datetime]], route: Route, now: datetime, told: Told, zone: ZoneInfo
+) -> datetime | None:
+    """When the first of those revisions of an episode that wait may go; None if none of them is sent.
+
+    Each came at the moment beside it. None overtakes another, so the first goes as soon as any of them may.
+    """
+    as_if_told = told if told.is_told else Told(told.settled, ((told.settled, now),))
+    moments = [
+        not_before(alert, route, came_at, now, told, zone)
+        for place, (alert, came_at) in enumerate(waiting)
+        if decide(alert, route, as_if_told if place else told).is_sent
+    ]
+    return min(moments, default=None)

@@ -31,7 +31,8 @@ def atom(told: Sequence[Disclosed], feed_id: str, title: str, href: str, changed
     for one in newest:
         _entry(root, one)
     ET.indent(root)
-    return ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    written: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return written
 
 
 def _entry(root: ET.Element, told: Disclosed) -> None:

@@ -42,7 +42,8 @@ def cap(told: Disclosed, sender: str, earlier: Sequence[tuple[int, datetime]]) -
     _add(root, "incidents", told.episode_id)
     _info(root, told)
     ET.indent(root)
-    return ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    written: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return written
 
 
 def _message_type(told: Disclosed, is_followed: bool) -> str:
