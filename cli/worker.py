@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import Sequence
 
@@ -11,6 +12,7 @@ import uvloop
 
 from cli.logs import structured_logs
 from schemas.region import RegionFile, load_region
+from schemas.routes import RoutesFile, load_routes
 from schemas.settings import Settings, load_settings
 from streams.app import Worker
 
@@ -27,13 +29,14 @@ def worker() -> None:
     structured_logs()
     settings = load_settings()
     regions = [load_region(path) for path in settings.regions]
-    failure = uvloop.run(_serve(settings, regions))
+    routes = load_routes(settings.routes) if settings.routes else None
+    failure = uvloop.run(_serve(settings, regions, routes))
     if failure is not None:
         raise SystemExit(1)
 
 
-async def _serve(settings: Settings, regions: Sequence[RegionFile]) -> BaseException | None:
-    running = Worker(settings, regions)
+async def _serve(settings: Settings, regions: Sequence[RegionFile], routes: RoutesFile | None) -> BaseException | None:
+    running = Worker(settings, regions, routes=routes, environment=os.environ)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, running.stopped.set)

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -21,8 +21,10 @@ from schemas.alert import Alert, AlertEvent
 from schemas.base import Clock, utc_now
 from schemas.located import Kind
 from schemas.region import RegionFile
+from schemas.routes import RoutesFile
 from schemas.settings import Settings
 from streams.accounting import Accounting
+from streams.deliveries import Deliveries
 from streams.episodes_store import EpisodeStore
 from streams.fetch import FetchSchema, FetchTransport
 from streams.health import HealthServer
@@ -67,13 +69,19 @@ class Worker:
         *,
         clock: Clock = utc_now,
         notify: Callable[[AlertEvent], None] = lambda _: None,
+        routes: RoutesFile | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
+        """`environment` holds the secrets that routes name. Raises RoutesFileError for one that is missing."""
         self.settings = settings
+        routes = routes or RoutesFile()
         self.topics = Topics(settings.prefix)
         self.metrics = Metrics()
         self.accounting = Accounting(self.metrics)
         self.registry = Registry(regions)
-        self.metrics.create_series(self.registry.desks, self.registry.source_ids)
+        self.metrics.create_series(
+            self.registry.desks, self.registry.source_ids, [route.id for route in routes.routes if route.enabled]
+        )
         self._clock = clock
         self._inputs: frozenset[Input] = frozenset()
         self._publications: dict[str, Publication] = {}
@@ -88,6 +96,8 @@ class Worker:
         self.ingest = Ingest(settings, self.registry, clock, self._send, self.accounting)
         self.monitoring = Monitoring(settings, self._build_monitor, self._send, self._flush, self.accounting)
         self.deliver = Deliver(self.store, self.accounting, notify)
+        self._areas: dict[str, tuple[RegionFile, Publication]] = {}
+        self.deliveries = Deliveries(settings, routes, environment or {}, self._areas.get, self.metrics, clock)
         self.health = HealthServer(
             settings.metrics_host, settings.metrics_port, self.metrics, self.unready, self.current_episodes
         )
@@ -109,6 +119,9 @@ class Worker:
         )
         self._publications = await loop.run_in_executor(None, self._read_addresses)
         await self.monitoring.warm_up()
+        if self.settings.clock == "wall":  # a replay tells nobody of what is long past
+            self._areas.update(await loop.run_in_executor(None, self._load_areas))
+            await self.deliveries.start()
         _settle_heap()
         await self.faust.start()
         self._tasks = [asyncio.create_task(self._observe_forever())]
@@ -123,6 +136,7 @@ class Worker:
         """Leave the group after what was begun is written, and close everything."""
         for task in self._tasks:
             task.cancel()
+        await self.deliveries.stop()
         await self.faust.stop()
         self.monitoring.stop()
         await self.store.close()
@@ -156,6 +170,12 @@ class Worker:
             log.critical("worker stops: %s", error, exc_info=error)
             self.failure = error
         self.stopped.set()
+
+    def _load_areas(self) -> dict[str, tuple[RegionFile, Publication]]:
+        if not self.deliveries.has_routes:
+            return {}
+        regions = {name: desk.region for name, desk in self.registry.desks.items()}
+        return {name: (region, Publication(load_addresses(region))) for name, region in regions.items()}
 
     # --- what the agents are built from -----------------------------------------------------------------------------
 

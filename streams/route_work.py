@@ -36,16 +36,6 @@ _LOOK_AGAIN_S: Final = 60.0
 _AT_ONCE: Final = 4
 
 
-class Books(Protocol):
-    """Where facts and dead letters are kept for good before anything goes on."""
-
-    async def record(self, fact: Delivery) -> None:
-        """Keep a fact."""
-
-    async def bury(self, event: AlertEvent, fact: Delivery) -> None:
-        """Keep a revision that could not be delivered."""
-
-
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """One revision as it came."""
@@ -53,6 +43,17 @@ class Arrival:
     event: AlertEvent
     offset: int
     came_at: datetime
+    partition: int = 0
+
+
+class Books(Protocol):
+    """Where facts and dead letters are kept for good before anything goes on."""
+
+    async def record(self, fact: Delivery) -> None:
+        """Keep a fact."""
+
+    async def bury(self, arrival: Arrival, fact: Delivery) -> None:
+        """Keep a revision that could not be delivered."""
 
 
 @dataclass(slots=True)
@@ -103,6 +104,10 @@ class RouteWork:
         if lane.task is None:
             lane.task = asyncio.create_task(self._run(arrival.event.subject, lane))
         self._observe()
+
+    def pass_over(self, offset: int) -> None:
+        """Something that is no alert."""
+        self._next = offset + 1
 
     def committable(self) -> int:
         """All before this offset is settled; 0 before anything came."""
@@ -231,7 +236,7 @@ class RouteWork:
             failure=failure,
         )
         if result is DeliveryResult.DEAD:
-            await self._books.bury(arrival.event, fact)
+            await self._books.bury(arrival, fact)
         await self._books.record(fact)
         self._ledger.take([fact])
         self._metrics.deliveries.labels(self._route.id, result.value).inc()

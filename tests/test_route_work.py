@@ -57,8 +57,8 @@ class Shelf:
         self.records_left -= 1
         self.facts.append(fact)
 
-    async def bury(self, event: AlertEvent, fact: Delivery) -> None:
-        self.buried.append(event)
+    async def bury(self, arrival: Arrival, fact: Delivery) -> None:
+        self.buried.append(arrival.event)
 
 
 def areas(region: str) -> tuple[RegionFile, Publication] | None:
