@@ -90,7 +90,7 @@ def not_before(alert: Alert, route: Route, came_at: datetime, now: datetime, tol
     A digest's time follows from when the revision came, so that a restart does not put it off to the next meeting.
     """
     retraction = alert.state is EpisodeState.RETRACTED and told.is_told
-    if route.digest is not None and alert.reason not in route.digest.let_through:
+    if route.digest is not None:
         return max(now, _next(came_at, route.digest.days, route.digest.at, zone))
     if route.quiet is not None and alert.reason not in route.quiet.let_through and not retraction:
         return max(now, _quiet_until(now, route.quiet, zone))

@@ -101,9 +101,7 @@ class Digest(Contract):
 
     days: tuple[Weekday, ...] = Field(min_length=1)
     at: time
-    """By the clock of the region."""
-    let_through: tuple[AlertReason, ...] = ()
-    """Sent at once, with what is held of the same episode before it."""
+    """By the clock of the file. What must not wait is for another route, such as one with `reasons`."""
 
 
 class Route(Contract):
@@ -145,6 +143,8 @@ class Route(Contract):
     def _agrees(self) -> Self:
         if self.digest is not None and not isinstance(self.sink, MailSink):
             raise ValueError("only mail can be a digest")
+        if self.digest is not None and self.quiet is not None:
+            raise ValueError("a digest has its moment: it has no quiet hours")
         if isinstance(self.sink, WebhookSink) and self.sink.url.startswith("http://") and not self.sink.allow_http:
             raise ValueError("sink.url begins with http://; write https://, or allow_http = true")
         if isinstance(self.sink, MailSink) and self.sink.username and self.sink.password_env is None:

@@ -181,6 +181,8 @@ class RouteReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._areas, self._books, self._metrics, self._clock = areas, books, metrics, clock
         self._work: dict[TopicPartition, RouteWork] = {}
         self._committed: dict[TopicPartition, int] = {}
+        self._assignments = 0
+        """How often partitions came or went."""
 
     async def run(self) -> None:
         """For good; after a fault it starts over from what is committed and the facts."""
@@ -206,8 +208,15 @@ class RouteReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         consumer.subscribe([Topics(self._settings.prefix).alerts], listener=self)
         try:
             await consumer.start()
+            begun = 0
             while True:
-                for place, records in (await consumer.getmany(timeout_ms=_POLL_MS)).items():
+                fetched = await consumer.getmany(timeout_ms=_POLL_MS)
+                if begun != self._assignments:
+                    # What was fetched while partitions came and went is fetched again, from what is committed.
+                    begun = self._assignments
+                    await self._begin(consumer)
+                    continue
+                for place, records in fetched.items():
                     self._take(place, records)
                 await self._commit(consumer)
         finally:
@@ -215,9 +224,7 @@ class RouteReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             await consumer.stop()
 
     def _take(self, place: TopicPartition, records: Iterable[Any]) -> None:
-        work = self._work.get(place)
-        if work is None:
-            return  # a partition that was taken away meanwhile: its next owner reads it
+        work = self._work[place]
         for record in records:
             try:
                 event = AlertEvent.model_validate_json(record.value)
@@ -246,23 +253,31 @@ class RouteReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """End the work before another worker begins with it."""
+        self._assignments += 1
         await self._let_go()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """Begin from the facts."""
+        """The reader begins from the facts when it sees that these came."""
+        self._assignments += 1
+
+    async def _begin(self, consumer: Any) -> None:
         await self._let_go()
-        for place in assigned:
-            ledger = Ledger().take(await self._books.facts(self._route.id))
+        places = consumer.assignment()
+        if not places:
+            return
+        facts = await self._books.facts(self._route.id)
+        for place in places:
             self._work[place] = RouteWork(
                 self._route,
                 self._adapter,
                 self._areas,
-                ledger,
+                Ledger().take(facts),
                 self._books,
                 self._metrics,
                 self._file.zone,
                 self._clock,
             )
+        await consumer.seek_to_committed(*places)
 
     async def _let_go(self) -> None:
         for work in self._work.values():

@@ -15,15 +15,14 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, sto
 
 from alerts.publication import Publication
 from alerts.receiving import tell
-from alerts.routing import Ledger, decide, due
+from alerts.routing import Ledger, Told, decide, digest_slot, due
 from schemas.alert import AlertEvent
 from schemas.base import Clock
 from schemas.delivery import Delivery, DeliveryResult, Failure, Verdict
-from schemas.disclosure import Disclosed
 from schemas.region import RegionFile
 from schemas.routes import Route
 from streams.metrics import Metrics
-from streams.sinks.parcel import Adapter, DeliveryError, Parcel
+from streams.sinks.parcel import Adapter, DeliveryError, DigestAdapter, Parcel
 
 log = logging.getLogger(__name__)
 
@@ -56,9 +55,18 @@ class Books(Protocol):
         """Keep a revision that could not be delivered."""
 
 
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What came of the attempts."""
+
+    result: DeliveryResult
+    attempts: int = 0
+    failure: Failure | None = None
+
+
 @dataclass(slots=True)
 class _Lane:
-    """The revisions of one episode that are not settled, in order."""
+    """The revisions of one episode, or of all of a route of digests, that are not settled, in order."""
 
     waiting: deque[Arrival] = field(default_factory=deque)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -86,6 +94,7 @@ class RouteWork:
         self._ledger, self._books, self._metrics = ledger, books, metrics
         self._zone, self._clock, self._sleep = zone, clock, sleep
         self._backoff = wait_random_exponential(multiplier=first_wait_s, max=LONGEST_WAIT_S)
+        self._digests = adapter if route.digest is not None and isinstance(adapter, DigestAdapter) else None
         self._lanes: dict[str, _Lane] = {}
         self._open: dict[int, None] = {}
         """Offsets that came and are not settled, in order."""
@@ -98,11 +107,12 @@ class RouteWork:
         """One revision, after those before it."""
         self._open[arrival.offset] = None
         self._next = arrival.offset + 1
-        lane = self._lanes.setdefault(arrival.event.subject, _Lane())
+        name = "digest" if self._digests is not None else arrival.event.subject
+        lane = self._lanes.setdefault(name, _Lane())
         lane.waiting.append(arrival)
         lane.changed.set()
         if lane.task is None:
-            lane.task = asyncio.create_task(self._run(arrival.event.subject, lane))
+            lane.task = asyncio.create_task(self._run(name, lane))
         self._observe()
 
     def pass_over(self, offset: int) -> None:
@@ -122,38 +132,70 @@ class RouteWork:
         if not self.failed.done():
             self.failed.cancel()
 
-    async def _run(self, episode_id: str, lane: _Lane) -> None:
+    async def _run(self, name: str, lane: _Lane) -> None:
         try:
             while lane.waiting:
-                arrival = lane.waiting[0]
-                await self._settle(arrival, lane)
-                lane.waiting.popleft()
-                del self._open[arrival.offset]
+                settled = 1
+                if self._digests is not None:
+                    settled = await self._settle_digest(self._digests, lane)
+                else:
+                    await self._settle(lane.waiting[0], lane)
+                for _ in range(settled):
+                    del self._open[lane.waiting.popleft().offset]
                 self._observe()
-            del self._lanes[episode_id]
+            del self._lanes[name]
         except Exception as error:  # told to whoever reads the topic for this route, who starts over
             if not self.failed.done():
                 self.failed.set_exception(error)
 
     async def _settle(self, arrival: Arrival, lane: _Lane) -> None:
-        alert = arrival.event.data
-        told = self._ledger.told(self._route.id, alert.episode_id)
-        if alert.revision <= told.settled:
+        told = self._ledger.told(self._route.id, arrival.event.subject)
+        if arrival.event.data.revision <= told.settled:
             return
-        verdict = decide(alert, self._route, told)
-        area = self._areas(alert.region)
-        shown: Disclosed | None = None
-        if verdict.is_sent and area is not None:
-            # Drawing outlines takes a while, and the loop is not ours alone.
-            shown = await asyncio.to_thread(tell, alert, self._route, told, area[1], area[0])
-        if verdict.is_sent and shown is None:
-            verdict = Verdict.NOT_FOR_AUDIENCE if area is not None else Verdict.OTHER_REGION
-        if shown is None:
-            await self._conclude(arrival, verdict, DeliveryResult.SKIPPED)
+        verdict, parcel = await self._plan(arrival, told)
+        if parcel is None:
+            await self._conclude(arrival, verdict)
             return
         await self._wait_until_due(lane)
         async with self._gate:
-            await self._deliver(arrival, verdict, Parcel(shown, told.sent))
+            tried = await self._try(lambda: self._adapter.send(parcel), arrival.event.id)
+        await self._conclude(arrival, verdict, parcel, tried)
+
+    async def _plan(self, arrival: Arrival, told: Told) -> tuple[Verdict, Parcel | None]:
+        """Whether a revision is sent, and as what."""
+        alert = arrival.event.data
+        verdict = decide(alert, self._route, told)
+        if not verdict.is_sent:
+            return verdict, None
+        area = self._areas(alert.region)
+        if area is None:
+            return Verdict.OTHER_REGION, None
+        # Drawing outlines takes a while, and the loop is not ours alone.
+        shown = await asyncio.to_thread(tell, alert, self._route, told, area[1], area[0])
+        return (Verdict.NOT_FOR_AUDIENCE, None) if shown is None else (verdict, Parcel(shown, told.sent))
+
+    async def _settle_digest(self, adapter: DigestAdapter, lane: _Lane) -> int:
+        """All that came before the next meeting, in one; returns how many revisions those are."""
+        slot = digest_slot(self._route, lane.waiting[0].came_at, self._zone)
+        while (now := self._clock()) < slot:
+            await self._sleep(min((slot - now).total_seconds(), _LOOK_AGAIN_S))
+        batch = [one for one in lane.waiting if digest_slot(self._route, one.came_at, self._zone) <= now]
+        told: dict[str, Told] = {}
+        planned: list[tuple[Arrival, Verdict, Parcel | None]] = []
+        for arrival in batch:
+            name = arrival.event.subject
+            before = told.get(name) or self._ledger.told(self._route.id, name)
+            if arrival.event.data.revision > before.settled:
+                verdict, parcel = await self._plan(arrival, before)
+                planned.append((arrival, verdict, parcel))
+                told[name] = before.after(self._fact(arrival, verdict, parcel, Tried(DeliveryResult.SENT)))
+        parcels = [parcel for _, _, parcel in planned if parcel is not None]
+        tried = Tried(DeliveryResult.SENT)
+        if parcels:
+            tried = await self._try(lambda: adapter.send_digest(parcels, slot), f"digest of {len(parcels)}")
+        for arrival, verdict, parcel in planned:
+            await self._conclude(arrival, verdict, parcel, tried)
+        return len(batch)
 
     async def _wait_until_due(self, lane: _Lane) -> None:
         while True:
@@ -170,11 +212,13 @@ class RouteWork:
             except TimeoutError:
                 continue
 
-    async def _deliver(self, arrival: Arrival, verdict: Verdict, parcel: Parcel) -> None:
+    async def _try(self, send: Callable[[], Awaitable[None]], what: str) -> Tried:
         attempts = 0
 
         def count(state: RetryCallState) -> None:
-            self._failed_attempt(arrival, _error_of(state), state.attempt_number)
+            failure = _error_of(state).failure.value
+            self._metrics.delivery_failures.labels(self._route.id, failure).inc()
+            log.warning("route %s: attempt %d at %s: %s", self._route.id, state.attempt_number, what, failure)
 
         retrying = AsyncRetrying(
             sleep=self._sleep,
@@ -188,16 +232,15 @@ class RouteWork:
             async for attempt in retrying:
                 with attempt:
                     attempts = attempt.retry_state.attempt_number
-                    await self._attempt(parcel)
+                    await self._attempt(send)
         except DeliveryError as error:
-            await self._conclude(arrival, verdict, DeliveryResult.DEAD, parcel, attempts, error.failure)
-        else:
-            await self._conclude(arrival, verdict, DeliveryResult.SENT, parcel, attempts)
+            return Tried(DeliveryResult.DEAD, attempts, error.failure)
+        return Tried(DeliveryResult.SENT, attempts)
 
-    async def _attempt(self, parcel: Parcel) -> None:
+    async def _attempt(self, send: Callable[[], Awaitable[None]]) -> None:
         with self._metrics.delivery_seconds.labels(self._route.id).time():
             try:
-                await self._adapter.send(parcel)
+                await send()
             except DeliveryError:
                 raise
             except Exception as error:  # a fault of ours in one format must not stop the others for good
@@ -208,38 +251,31 @@ class RouteWork:
         """Drawn from a range that doubles, on top of what the receiver asks for."""
         return self._backoff(state) + _error_of(state).wait_s
 
-    def _failed_attempt(self, arrival: Arrival, error: DeliveryError, attempt: int) -> None:
-        self._metrics.delivery_failures.labels(self._route.id, error.failure.value).inc()
-        log.warning("route %s: attempt %d at %s: %s", self._route.id, attempt, arrival.event.id, error.failure.value)
-
-    async def _conclude(
-        self,
-        arrival: Arrival,
-        verdict: Verdict,
-        result: DeliveryResult,
-        parcel: Parcel | None = None,
-        attempts: int = 0,
-        failure: Failure | None = None,
-    ) -> None:
+    def _fact(self, arrival: Arrival, verdict: Verdict, parcel: Parcel | None, tried: Tried) -> Delivery:
         alert = arrival.event.data
-        fact = Delivery(
+        return Delivery(
             route=self._route.id,
             episode_id=alert.episode_id,
             revision=alert.revision,
-            result=result,
+            result=tried.result if parcel else DeliveryResult.SKIPPED,
             verdict=verdict,
             at=self._clock(),
             audience=self._route.audience,
             told_as_of=parcel.told.as_of if parcel else None,
             receiver=self._adapter.receiver if parcel else "",
-            attempts=attempts,
-            failure=failure,
+            attempts=tried.attempts if parcel else 0,
+            failure=tried.failure if parcel else None,
         )
-        if result is DeliveryResult.DEAD:
+
+    async def _conclude(
+        self, arrival: Arrival, verdict: Verdict, parcel: Parcel | None = None, tried: Tried | None = None
+    ) -> None:
+        fact = self._fact(arrival, verdict, parcel, tried or Tried(DeliveryResult.SKIPPED))
+        if fact.result is DeliveryResult.DEAD:
             await self._books.bury(arrival, fact)
         await self._books.record(fact)
         self._ledger.take([fact])
-        self._metrics.deliveries.labels(self._route.id, result.value).inc()
+        self._metrics.deliveries.labels(self._route.id, fact.result.value).inc()
 
     def _observe(self) -> None:
         self._metrics.deliveries_waiting.labels(self._route.id).set(len(self._open))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ from streams.deliveries import begin_routes
 from streams.topics import Topics, create_topics
 from tests.builders_delivery import SECRET
 from tests.receivers import answer, http_receiver
-from tests.running import ROOT, Installation, publish, read_topic, until
+from tests.running import ROOT, Installation, publish, read_topic
 from tests.test_route_work import IN_ORDER, ONE, TOLD, TWO, per_episode
 
 ROUTES = """
@@ -76,9 +77,16 @@ def tell(settings: Settings, alerts: Sequence[Alert]) -> None:
 
 def facts(settings: Settings) -> list[Delivery]:
     """All facts on their topic."""
-    return [
-        Delivery.model_validate_json(value) for _, value, _ in read_topic(settings, Topics(settings.prefix).deliveries)
-    ]
+    found = read_topic(settings, Topics(settings.prefix).deliveries)
+    return [Delivery.model_validate_json(value) for _, value, _ in found]
+
+
+async def settled(settings: Settings, count: int, process: asyncio.subprocess.Process) -> None:
+    """Until there are so many facts, or the process is dead. The receivers go on meanwhile: they are in this loop."""
+    deadline = time.monotonic() + 90
+    while process.returncode is None and len(await asyncio.to_thread(facts, settings)) < count:
+        assert time.monotonic() < deadline, "not within 90 s"
+        await asyncio.sleep(0.2)
 
 
 @pytest.fixture
@@ -106,11 +114,7 @@ async def test_killed_between_send_and_commit_again_and_again(settings: Settings
         for life in range(deaths + 1):
             async with delivering(settings, routes) as process:
                 processes.append(process)
-                await until(
-                    lambda: process.returncode is not None or len(facts(settings)) == len(TOLD),
-                    f"life {life} ends, or all is settled",
-                    90,
-                )
+                await settled(settings, len(TOLD), process)
         assert per_episode(receiver.seen) == IN_ORDER
         assert len(receiver.keys) > len(TOLD), "some came twice, and are known by their key"
     found = facts(settings)
@@ -125,8 +129,8 @@ async def test_a_receiver_that_fails_holds_up_no_other_and_ends_as_a_dead_letter
         routes = write_routes(tmp_path / "routes.toml", ("good", good.url), ("bad", bad.url), hours=2 / 3600)
         begin_routes(settings, ["good", "bad"])
         tell(settings, TOLD[:2])
-        async with delivering(settings, routes):
-            await until(lambda: len(facts(settings)) == 4, "both routes are settled", 90)
+        async with delivering(settings, routes) as process:
+            await settled(settings, 4, process)
     assert per_episode(good.keys) == {ONE: [1], TWO: [1]}
     results = {(fact.route, fact.result) for fact in facts(settings)}
     assert results == {("good", DeliveryResult.SENT), ("bad", DeliveryResult.DEAD)}
@@ -146,6 +150,6 @@ async def test_a_new_route_begins_with_what_comes_after_it(settings: Settings, t
         begin_routes(settings, ["late"])
         begin_routes(settings, ["late"])
         tell(settings, TOLD[1:2])
-        async with delivering(settings, routes):
-            await until(lambda: len(facts(settings)) == 1, "it is settled", 90)
+        async with delivering(settings, routes) as process:
+            await settled(settings, 1, process)
     assert receiver.keys == [f"{TWO}.1"]

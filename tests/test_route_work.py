@@ -16,19 +16,21 @@ from alerts.routing import Ledger
 from schemas.alert import Alert, AlertEvent, AlertReason, EpisodeState, alert_event
 from schemas.delivery import Delivery, DeliveryResult, DisclosedEvent, Failure, Verdict
 from schemas.region import RegionFile
-from schemas.routes import Route, WebhookSink
+from schemas.routes import MailSink, Route, WebhookSink
 from streams.metrics import Metrics
 from streams.route_work import Arrival, RouteWork
+from streams.sinks.mail import MailAdapter
 from streams.sinks.parcel import Adapter, Parcel
 from streams.sinks.web import WebhookAdapter
 from tests.builders import NOW, FakeClock, alert, hampshire
-from tests.builders_delivery import SECRET, full_alert, route
+from tests.builders_delivery import MAIL, SECRET, full_alert, route
 from tests.receivers import (
     HttpReceiver,
     answer,
     break_off,
     hang_up,
     http_receiver,
+    mail_server,
     never_answer,
 )
 from tests.running import until
@@ -284,3 +286,29 @@ async def test_a_slow_receiver_does_not_hold_up_the_loop() -> None:
         await run(Shelf(), receiver, arrivals([alert(episode_id=ONE)]))
     ticking.cancel()
     assert ticks > 20
+
+
+async def test_a_digest_tells_all_that_came_before_the_meeting_in_one_mail() -> None:
+    shelf = Shelf()
+    clock = FakeClock()  # Sunday
+    way = route(sink=MAIL, digest={"days": ["mon"], "at": "08:30"})
+    slot = NOW.replace(day=2, hour=8, minute=30)
+    common = [one.model_copy(update={"recurrence_interval_days": 5.0}) for one in story("hampshire-3", RETRACTED)]
+    way = way.model_copy(update={"min_recurrence_days": 30.0})
+    async with mail_server() as mailbox:
+        sink = MailSink.model_validate({**MAIL, "host": "127.0.0.1", "port": mailbox.port, "security": "none"})
+        adapter = MailAdapter(sink, way.id, "", hampshire().zone)
+
+        async def to_the_meeting(_: float) -> None:
+            assert mailbox.mails == []
+            clock.now = slot
+
+        work = RouteWork(way, adapter, areas, Ledger(), shelf, Metrics(), hampshire().zone, clock, sleep=to_the_meeting)
+        for one in arrivals([*TOLD, *common], NOW):
+            work.take(one)
+        await until(lambda: work.committable() == 8, "the digest is sent", 60)
+        await work.stop()
+    (mail,) = mailbox.mails
+    assert per_episode(mail["X-Hotspot-Keys"].split()) == IN_ORDER
+    assert mail["Message-ID"].startswith("<digest.20260302T083000Z.")
+    assert [fact.verdict for fact in shelf.facts[-2:]] == [Verdict.TOO_COMMON, Verdict.NEVER_TOLD]

@@ -152,8 +152,6 @@ MOMENTS: dict[str, tuple[dict[str, Any], dict[str, Any], Told, str, str]] = {
     "just too late for it": ({"sink": MAIL, "digest": DIGEST}, {}, NEW, "2026-03-02 08:30", "2026-03-05 08:30"),
     "a digest in the week in which clocks go forward": ({"sink": MAIL, "digest": DIGEST}, {}, NEW, "2026-03-28 12:00",
                                                         "2026-03-30 08:30"),
-    "an escalation that does not wait": ({"sink": MAIL, "digest": {**DIGEST, "let_through": ["escalated"]}}, GROWN,
-                                         HEARD, "2026-03-03 12:00", "2026-03-03 12:00"),
 }
 # fmt: on
 
@@ -238,6 +236,11 @@ def test_a_file_of_routes(tmp_path: Path) -> None:
 BAD = {
     "unknown field": ('id = "meeting"', 'id = "meeting"\ncolour = "red"', "colour"),
     "the same route twice": ('id = "meeting"', 'id = "control-room"', "'control-room' is there twice"),
+    "quiet hours of a digest": (
+        'days = ["mon"], at = 08:30:00 }',
+        'days = ["mon"], at = 08:30:00 }\nquiet = { begins = 22:00:00, ends = 07:00:00 }',
+        "quiet hours",
+    ),
     "a digest to a program": ("quiet = {", 'digest = { days = ["mon"], at = 08:30:00 }\nquiet = {', "only mail"),
     "no audience": ('audience = "police"\n', "", "audience"),
     "http": ("https://control", "http://control", "allow_http"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from schemas.delivery import Failure
 from schemas.disclosure import Disclosed
@@ -41,6 +41,7 @@ class Adapter(Protocol):
         """One attempt. Returns when the receiver has taken it. Raises DeliveryError."""
 
 
+@runtime_checkable
 class DigestAdapter(Adapter, Protocol):
     """Can also send many in one."""
 
