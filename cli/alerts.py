@@ -190,9 +190,7 @@ def length_of(text: str) -> timedelta:
     match = _LENGTH.match(text)
     length = timedelta(**{"hours" if match[2] == "h" else "days": int(match[1])}) if match else timedelta()
     if not timedelta() < length <= MOST_MUTED:
-        raise click.UsageError(
-            f"--for is a number of hours or days, such as 12h or 7d; {MOST_MUTED.days} days at most."
-        )
+        raise click.UsageError(f"--for is such as 12h or 7d, and {MOST_MUTED.days} days at most.")
     return length
 
 

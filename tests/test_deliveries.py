@@ -111,7 +111,7 @@ async def test_killed_between_send_and_commit_again_and_again(settings: Settings
         routes = write_routes(tmp_path / "routes.toml", ("control-room", receiver.url))
         begin_routes(settings, ["control-room"])
         tell(settings, TOLD)
-        for life in range(deaths + 1):
+        for _ in range(deaths + 1):
             async with delivering(settings, routes) as process:
                 processes.append(process)
                 await settled(settings, len(TOLD), process)

@@ -32,9 +32,9 @@ SENDER = "hotspot@vrp.example.org"
 MAILBOXES = ["analysts@vrp.example.org", "chair@vrp.example.org"]
 ZONE = hampshire().zone
 ATOM = "{http://www.w3.org/2005/Atom}"
-GROWN = {"revision": 2, "state": EpisodeState.GROWING, "reason": AlertReason.ESCALATED}
-CLOSED = {"revision": 2, "state": EpisodeState.CLOSED, "reason": AlertReason.CLOSED, "review_at": None}
-RETRACTED = {
+GROWN: dict[str, Any] = {"revision": 2, "state": EpisodeState.GROWING, "reason": AlertReason.ESCALATED}
+CLOSED: dict[str, Any] = {"revision": 2, "state": EpisodeState.CLOSED, "reason": AlertReason.CLOSED, "review_at": None}
+RETRACTED: dict[str, Any] = {
     "revision": 2,
     "state": EpisodeState.RETRACTED,
     "reason": AlertReason.EVIDENCE_WITHDRAWN,

@@ -231,7 +231,7 @@ async def test_a_mail_arrives_plain_and_as_html() -> None:
     (mail,) = mailbox.mails
     assert mail["Message-ID"] == f"<{told().episode_id}.1.meeting@vrp.example.org>"
     assert mailbox.envelopes[0].rcpt_tos == MAIL["recipients"]
-    assert [part.get_content_type() for part in mail.iter_parts()] == ["text/plain", "text/html"]  # type: ignore[attr-defined]
+    assert [part.get_content_type() for part in mail.iter_parts()] == ["text/plain", "text/html"]
     assert told().headline in next(mail.iter_parts()).get_content()
 
 
