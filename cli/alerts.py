@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import click
+from pydantic import ValidationError
 from redis.exceptions import RedisError
 
 from alerts.transitions import table_text
@@ -20,6 +21,7 @@ from schemas.alert import Alert
 from schemas.base import ToldError, utc_now
 from schemas.episodes import Outcome
 from schemas.feedback import MOST_MUTED, Acknowledge, Ask, Assign, Conclude, Feedback, Mute, Unmute
+from schemas.region import first_sentence
 from schemas.settings import Settings, load_settings
 
 Said = Acknowledge | Assign | Mute | Unmute | Conclude | Ask
@@ -199,14 +201,18 @@ def _say(episode_id: str, said: Said, actor: str, now: datetime | None = None, r
 
     settings = load_settings()
     now = now or utc_now()
-    feedback = Feedback(
-        feedback_id=secrets.token_hex(8),
-        region=region or find(settings, episode_id).region,
-        episode_id=episode_id,
-        at=now,
-        actor=actor or os.environ.get("HOTSPOT_ACTOR", "") or getpass.getuser(),
-        said=said,
-    )
+    region = region or find(settings, episode_id).region
+    try:
+        feedback = Feedback(
+            feedback_id=secrets.token_hex(8),
+            region=region,
+            episode_id=episode_id,
+            at=now,
+            actor=actor or os.environ.get("HOTSPOT_ACTOR", "") or getpass.getuser(),
+            said=said,
+        )
+    except ValidationError as error:
+        raise click.UsageError(f"That cannot be said: {first_sentence(error)}.") from None
     send_feedback(settings, feedback)
     click.echo(f"Said as {feedback.actor}: {said.action} {episode_id}. The next look at {feedback.region} acts on it.")
 
