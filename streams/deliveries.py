@@ -277,7 +277,8 @@ class RouteReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
                 self._file.zone,
                 self._clock,
             )
-        await consumer.seek_to_committed(*places)
+            # Not by seek_to_committed, which leaves a partition where it is when nothing but 0 is committed.
+            consumer.seek(place, await consumer.committed(place) or 0)
 
     async def _let_go(self) -> None:
         for work in self._work.values():
