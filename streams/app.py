@@ -13,6 +13,7 @@ from typing import Any
 import faust
 from yarl import URL
 
+from alerts.disclosure import Discloser
 from alerts.monitor import RegionMonitor
 from alerts.publication import Publication
 from alerts.schedule import Input, ReplaySchedule
@@ -96,8 +97,8 @@ class Worker:
         self.ingest = Ingest(settings, self.registry, clock, self._send, self.accounting)
         self.monitoring = Monitoring(settings, self._build_monitor, self._send, self._flush, self.accounting)
         self.deliver = Deliver(self.store, self.accounting, notify)
-        self._areas: dict[str, tuple[RegionFile, Publication]] = {}
-        self.deliveries = Deliveries(settings, routes, environment or {}, self._areas.get, self.metrics, clock)
+        self._disclosers: dict[str, Discloser] = {}
+        self.deliveries = Deliveries(settings, routes, environment or {}, self._disclosers.get, self.metrics, clock)
         self.health = HealthServer(
             settings.metrics_host, settings.metrics_port, self.metrics, self.unready, self.current_episodes
         )
@@ -120,7 +121,8 @@ class Worker:
         self._publications = await loop.run_in_executor(None, self._read_addresses)
         await self.monitoring.warm_up()
         if self.settings.clock == "wall":  # a replay tells nobody of what is long past
-            self._areas.update(await loop.run_in_executor(None, self._load_areas))
+            for name, publication in self._publications.items():
+                self._disclosers[name] = Discloser(self.registry.desks[name].region, publication)
             await self.deliveries.start()
         _settle_heap()
         await self.faust.start()
@@ -170,12 +172,6 @@ class Worker:
             log.critical("worker stops: %s", error, exc_info=error)
             self.failure = error
         self.stopped.set()
-
-    def _load_areas(self) -> dict[str, tuple[RegionFile, Publication]]:
-        if not self.deliveries.has_routes:
-            return {}
-        regions = {name: desk.region for name, desk in self.registry.desks.items()}
-        return {name: (region, Publication(load_addresses(region))) for name, region in regions.items()}
 
     # --- what the agents are built from -----------------------------------------------------------------------------
 

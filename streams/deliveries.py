@@ -14,14 +14,13 @@ from confluent_kafka import Consumer
 from confluent_kafka import TopicPartition as Place
 from pydantic import ValidationError
 
-from alerts.publication import Publication
+from alerts.disclosure import Discloser
 from alerts.routing import Ledger
 from schemas.alert import AlertEvent
 from schemas.base import Clock
 from schemas.deadletter import DeadLetter
 from schemas.delivery import Delivery
 from schemas.reasons import RejectReason
-from schemas.region import RegionFile
 from schemas.routes import MailSink, Route, RoutesFile, TeamsSink, WebhookSink, secret
 from schemas.settings import Settings
 from streams.metrics import Metrics
@@ -33,7 +32,7 @@ from streams.topics import LARGEST_MESSAGE, Topics
 
 log = logging.getLogger(__name__)
 
-Areas = Callable[[str], tuple[RegionFile, Publication] | None]
+Disclosers = Callable[[str], Discloser | None]
 #: After a fault that is not the receiver's, such as a broker that is away, a route starts over, seconds.
 _START_OVER_S: Final = 5.0
 _POLL_MS: Final = 500
@@ -172,13 +171,13 @@ class RouteReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         route: Route,
         file: RoutesFile,
         adapter: Adapter,
-        areas: Areas,
+        disclosers: Disclosers,
         books: KafkaBooks,
         metrics: Metrics,
         clock: Clock,
     ) -> None:
         self._settings, self._route, self._file, self._adapter = settings, route, file, adapter
-        self._areas, self._books, self._metrics, self._clock = areas, books, metrics, clock
+        self._disclosers, self._books, self._metrics, self._clock = disclosers, books, metrics, clock
         self._work: dict[TopicPartition, RouteWork] = {}
         self._committed: dict[TopicPartition, int] = {}
         self._assignments = 0
@@ -270,7 +269,7 @@ class RouteReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             self._work[place] = RouteWork(
                 self._route,
                 self._adapter,
-                self._areas,
+                self._disclosers,
                 Ledger().take(facts),
                 self._books,
                 self._metrics,
@@ -295,7 +294,7 @@ class Deliveries:
         settings: Settings,
         file: RoutesFile,
         environment: Mapping[str, str],
-        areas: Areas,
+        disclosers: Disclosers,
         metrics: Metrics,
         clock: Clock,
     ) -> None:
@@ -307,7 +306,7 @@ class Deliveries:
                 route,
                 file,
                 build_adapter(route, file, environment, clock),
-                areas,
+                disclosers,
                 self._books,
                 metrics,
                 clock,
@@ -316,11 +315,6 @@ class Deliveries:
             if route.enabled
         }
         self._tasks: list[asyncio.Task[None]] = []
-
-    @property
-    def has_routes(self) -> bool:
-        """Whether anybody is to be told."""
-        return bool(self._readers)
 
     async def start(self) -> None:
         """Begin to read. Raises KafkaException or KafkaError when the broker does not answer."""

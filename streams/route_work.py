@@ -13,13 +13,12 @@ from zoneinfo import ZoneInfo
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from alerts.publication import Publication
+from alerts.disclosure import Discloser
 from alerts.receiving import tell
 from alerts.routing import Ledger, Told, decide, digest_slot, due
 from schemas.alert import AlertEvent
 from schemas.base import Clock
 from schemas.delivery import Delivery, DeliveryResult, Failure, Verdict
-from schemas.region import RegionFile
 from schemas.routes import Route
 from streams.metrics import Metrics
 from streams.sinks.parcel import Adapter, DeliveryError, DigestAdapter, Parcel
@@ -80,7 +79,7 @@ class RouteWork:
         self,
         route: Route,
         adapter: Adapter,
-        areas: Callable[[str], tuple[RegionFile, Publication] | None],
+        disclosers: Callable[[str], Discloser | None],
         ledger: Ledger,
         books: Books,
         metrics: Metrics,
@@ -90,7 +89,7 @@ class RouteWork:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         first_wait_s: float = FIRST_WAIT_S,
     ) -> None:
-        self._route, self._adapter, self._areas = route, adapter, areas
+        self._route, self._adapter, self._areas = route, adapter, disclosers
         self._ledger, self._books, self._metrics = ledger, books, metrics
         self._zone, self._clock, self._sleep = zone, clock, sleep
         self._backoff = wait_random_exponential(multiplier=first_wait_s, max=LONGEST_WAIT_S)
@@ -167,11 +166,11 @@ class RouteWork:
         verdict = decide(alert, self._route, told)
         if not verdict.is_sent:
             return verdict, None
-        area = self._areas(alert.region)
-        if area is None:
+        discloser = self._disclosers(alert.region)
+        if discloser is None:
             return Verdict.OTHER_REGION, None
         # Drawing outlines takes a while, and the loop is not ours alone.
-        shown = await asyncio.to_thread(tell, alert, self._route, told, area[1], area[0])
+        shown = await asyncio.to_thread(tell, alert, self._route, told, discloser)
         return (Verdict.NOT_FOR_AUDIENCE, None) if shown is None else (verdict, Parcel(shown, told.sent))
 
     async def _settle_digest(self, adapter: DigestAdapter, lane: _Lane) -> int:

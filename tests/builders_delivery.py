@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from alerts.disclosure import disclose
+from alerts.disclosure import Discloser
 from alerts.outline import disc, outline
 from alerts.publication import Publication
 from alerts.wording import worded
@@ -55,6 +56,12 @@ def full_alert(**fields: Any) -> Alert:
     return worded(base.model_copy(update={"history": history}), hampshire().zone)
 
 
+@cache
+def discloser() -> Discloser:
+    """Of Hampshire, where it is not known how many addresses there are."""
+    return Discloser(hampshire(), Publication())
+
+
 _TOLD: dict[str, Disclosed] = {}
 """Made before, as making one takes long."""
 
@@ -63,7 +70,7 @@ def told(audience: Audience = "police", **fields: Any) -> Disclosed:
     """The same as an audience may see it, where it is not known how many addresses there are."""
     name = f"{audience} {sorted(fields.items())}"
     if name not in _TOLD:
-        found = disclose(full_alert(**fields), audience, Publication(), hampshire())
+        found = discloser().disclose(full_alert(**fields), audience)
         assert found is not None
         _TOLD[name] = found
     return _TOLD[name]

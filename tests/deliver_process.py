@@ -5,20 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 
-from alerts.publication import Publication
 from schemas.base import utc_now
 from schemas.routes import load_routes
 from schemas.settings import load_settings
 from streams.deliveries import Deliveries
 from streams.metrics import Metrics
-from tests.builders import hampshire
+from tests.builders_delivery import discloser
 
 
 async def _run() -> None:
     settings = load_settings()
     assert settings.routes is not None
-    areas = {"hampshire": (hampshire(), Publication())}
-    deliveries = Deliveries(settings, load_routes(settings.routes), os.environ, areas.get, Metrics(), utc_now)
+    disclosers = {"hampshire": discloser()}
+    deliveries = Deliveries(settings, load_routes(settings.routes), os.environ, disclosers.get, Metrics(), utc_now)
     await deliveries.start()
     await asyncio.Event().wait()
 

@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 
-from alerts.publication import Publication
+from alerts.disclosure import Discloser
 from alerts.routing import Ledger
 from schemas.alert import Alert, AlertEvent, AlertReason, EpisodeState, alert_event
 from schemas.delivery import Delivery, DeliveryResult, DisclosedEvent, Failure, Verdict
-from schemas.region import RegionFile
 from schemas.routes import MailSink, Route, WebhookSink
 from streams.metrics import Metrics
 from streams.route_work import Arrival, RouteWork
@@ -23,7 +22,7 @@ from streams.sinks.mail import MailAdapter
 from streams.sinks.parcel import Adapter, Parcel
 from streams.sinks.web import WebhookAdapter
 from tests.builders import NOW, FakeClock, alert, hampshire
-from tests.builders_delivery import MAIL, SECRET, full_alert, route
+from tests.builders_delivery import MAIL, SECRET, discloser, full_alert, route
 from tests.receivers import (
     HttpReceiver,
     answer,
@@ -63,9 +62,9 @@ class Shelf:
         self.buried.append(arrival.event)
 
 
-def areas(region: str) -> tuple[RegionFile, Publication] | None:
+def disclosers(region: str) -> Discloser | None:
     """The one region that this installation has."""
-    return (hampshire(), Publication()) if region == "hampshire" else None
+    return discloser() if region == "hampshire" else None
 
 
 def story(episode_id: str, *steps: dict[str, Any]) -> list[Alert]:
@@ -89,7 +88,7 @@ async def working(
     work = RouteWork(
         way or route(),
         adapter,
-        areas,
+        disclosers,
         Ledger().take(shelf.facts),
         shelf,
         Metrics(),
@@ -303,7 +302,9 @@ async def test_a_digest_tells_all_that_came_before_the_meeting_in_one_mail() -> 
             assert mailbox.mails == []
             clock.now = slot
 
-        work = RouteWork(way, adapter, areas, Ledger(), shelf, Metrics(), hampshire().zone, clock, sleep=to_the_meeting)
+        work = RouteWork(
+            way, adapter, disclosers, Ledger(), shelf, Metrics(), hampshire().zone, clock, sleep=to_the_meeting
+        )
         for one in arrivals([*TOLD, *common], NOW):
             work.take(one)
         await until(lambda: work.committable() == 8, "the digest is sent", 60)
