@@ -13,6 +13,7 @@ import uvloop
 
 from cli.logs import structured_logs
 from schemas.region import RegionFile, load_region
+from schemas.routes import RoutesFile, load_routes
 from schemas.settings import Settings, load_settings
 from streams.app import Worker
 
@@ -29,11 +30,12 @@ def worker() -> None:
     structured_logs()
     settings = load_settings()
     regions = [load_region(path) for path in settings.regions]
-    uvloop.run(_serve(settings, regions))
+    routes = load_routes(settings.routes) if settings.routes else None
+    uvloop.run(_serve(settings, regions, routes))
 
 
-async def _serve(settings: Settings, regions: Sequence[RegionFile]) -> None:
-    running = Worker(settings, regions)
+async def _serve(settings: Settings, regions: Sequence[RegionFile], routes: RoutesFile | None) -> None:
+    running = Worker(settings, regions, routes=routes, environment=os.environ)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, running.stopped.set)

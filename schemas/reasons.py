@@ -29,6 +29,7 @@ class RejectReason(StrEnum):
     COORDINATE_NOT_FINITE = "coordinate_not_finite"
     COORDINATES_SWAPPED = "coordinates_swapped"
     OUTSIDE_REGION = "outside_region"
+    NOT_DELIVERED = "not_delivered"
 
     @property
     def sentence(self) -> str:
@@ -58,4 +59,5 @@ _SENTENCES: dict[RejectReason, str] = {
     RejectReason.COORDINATE_NOT_FINITE: "A coordinate is NaN or infinite; leave the place out when it is not known.",
     RejectReason.COORDINATES_SWAPPED: "Latitude and longitude (or easting and northing) are swapped.",
     RejectReason.OUTSIDE_REGION: "The coordinates lie outside the region of this source.",
+    RejectReason.NOT_DELIVERED: "A receiver did not take an alert in the time that its route allows; see its route.",
 }

@@ -65,6 +65,8 @@ class Settings(BaseSettings):
     """The broker may hold a fetch for which it has nothing for this long, milliseconds."""
     producer_batch_bytes: int = Field(default=524_288, ge=1, le=1_048_576)
     """Records to one partition are sent together up to this size, bytes."""
+    routes: Path | None = None
+    """Routes file: who is told of alerts, and how it reaches them. None: nobody but readers of Kafka and Redis."""
     simulated: bool = False
     """The records are simulated: every alert says so."""
     console_url: str = Field(default="", pattern=r"^(https?://[^\s?#]+)?$")

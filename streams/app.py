@@ -6,13 +6,14 @@ import asyncio
 import gc
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import faust
 from yarl import URL
 
+from alerts.disclosure import Discloser
 from alerts.monitor import RegionMonitor
 from alerts.publication import Publication
 from alerts.schedule import Input, ReplaySchedule
@@ -21,9 +22,11 @@ from schemas.alert import Alert, AlertEvent
 from schemas.base import Clock, utc_now
 from schemas.located import Kind
 from schemas.region import RegionFile
+from schemas.routes import RoutesFile
 from schemas.settings import Settings
 from streams.accounting import Accounting
 from streams.audit import AuditTrail, read_heads
+from streams.deliveries import Deliveries
 from streams.episodes_store import EpisodeStore
 from streams.fetch import FetchSchema, FetchTransport
 from streams.health import HealthServer
@@ -76,13 +79,19 @@ class Worker:
         *,
         clock: Clock = utc_now,
         notify: Callable[[AlertEvent], None] = lambda _: None,
+        routes: RoutesFile | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
+        """`environment` holds the secrets that routes name. Raises RoutesFileError for one that is missing."""
         self.settings = settings
+        routes = routes or RoutesFile()
         self.topics = Topics(settings.prefix)
         self.metrics = Metrics()
         self.accounting = Accounting(self.metrics)
         self.registry = Registry(regions)
-        self.metrics.create_series(self.registry.desks, self.registry.source_ids)
+        self.metrics.create_series(
+            self.registry.desks, self.registry.source_ids, [route.id for route in routes.routes if route.enabled]
+        )
         self._clock = clock
         self._inputs: frozenset[Input] = frozenset()
         self._publications: dict[str, Publication] = {}
@@ -109,6 +118,8 @@ class Worker:
             self,
         )
         self.deliver = Deliver(self.store, self.accounting, notify)
+        self._disclosers: dict[str, Discloser] = {}
+        self.deliveries = Deliveries(settings, routes, environment or {}, self._disclosers.get, self.metrics, clock)
         self.health = HealthServer(
             settings.metrics_host, settings.metrics_port, self.metrics, self.unready, self.current_episodes
         )
@@ -130,6 +141,10 @@ class Worker:
         )
         self._publications = await loop.run_in_executor(None, self._read_addresses)
         await self.monitoring.warm_up()
+        if self.settings.clock == "wall":  # a replay tells nobody of what is long past
+            for name, publication in self._publications.items():
+                self._disclosers[name] = Discloser(self.registry.desks[name].region, publication)
+            await self.deliveries.start()
         _settle_heap()
         await self.faust.start()
         self._tasks = [asyncio.create_task(self._observe_forever()), asyncio.create_task(self._watch_forever())]
@@ -158,6 +173,7 @@ class Worker:
     async def _stop(self) -> None:
         for task in self._tasks:
             task.cancel()
+        await self.deliveries.stop()
         await self.faust.stop()
         self.ingest.stop()
         await asyncio.get_running_loop().run_in_executor(None, self.monitoring.stop)  # a calibration may take long

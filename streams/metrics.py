@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 
 from schemas.alert import AlertReason
 from schemas.audit import AuditAction
+from schemas.delivery import DeliveryResult, Failure
 from schemas.feedback import FeedbackResult
 from schemas.feeds import FeedProblem
 from schemas.located import KIND_NAMES
@@ -135,10 +136,22 @@ class Metrics:
             ["region"],
             registry=new,
         )
+        self.deliveries = Counter(
+            "hotspot_deliveries", "Alert revisions settled, by route", ["route", "result"], registry=new
+        )
+        self.delivery_failures = Counter(
+            "hotspot_delivery_failures", "Attempts that failed, by route", ["route", "failure"], registry=new
+        )
+        self.delivery_seconds = Histogram(
+            "hotspot_delivery_seconds", "Time that an attempt took", ["route"], registry=new, buckets=_SHORT
+        )
+        self.deliveries_waiting = Gauge(
+            "hotspot_deliveries_waiting", "Alert revisions held or not delivered yet", ["route"], registry=new
+        )
         self.ready = Gauge("hotspot_ready", "1 when assigned and recovered", registry=new)
         self.build_info = Gauge("hotspot_build_info", "Always 1", ["version"], registry=new)
 
-    def create_series(self, regions: Iterable[str], sources: Iterable[str]) -> None:
+    def create_series(self, regions: Iterable[str], sources: Iterable[str], routes: Iterable[str] = ()) -> None:
         """Make every series before its first event, so that rates exist from the start."""
         for kind in KIND_NAMES:
             for outcome in OUTCOMES:
@@ -161,6 +174,13 @@ class Metrics:
             self.last_record.labels(source)
             for problem in FeedProblem:
                 self.feed_problem.labels(source, problem.value)
+        for route in routes:
+            self.delivery_seconds.labels(route)
+            self.deliveries_waiting.labels(route)
+            for delivered in DeliveryResult:
+                self.deliveries.labels(route, delivered.value)
+            for failure in Failure:
+                self.delivery_failures.labels(route, failure.value)
         self.build_info.labels(version("hotspot-monitor")).set(1)
 
 

@@ -65,6 +65,11 @@ class Topics:
         return f"{self.prefix}.feedback"
 
     @property
+    def deliveries(self) -> str:
+        """What became of each alert revision on each route, key route and episode id."""
+        return f"{self.prefix}.deliveries"
+
+    @property
     def deadletter(self) -> str:
         """Refused messages, whole, key as it was."""
         return f"{self.prefix}.deadletter"
@@ -107,6 +112,7 @@ def topic_table(topics: Topics, settings: Settings) -> list[NewTopic]:
         topic(topics.detections, settings.located_partitions, 7),
         topic(topics.alerts, 1, 400),
         topic(topics.feedback, 1, 400),
+        topic(topics.deliveries, 1, 400),
         topic(topics.deadletter, 1, 90),
         # One partition: what is little is best in one order. The chains do not rely on it.
         topic(topics.audit, 1, KEPT.days),
