@@ -89,7 +89,7 @@ class RouteWork:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         first_wait_s: float = FIRST_WAIT_S,
     ) -> None:
-        self._route, self._adapter, self._areas = route, adapter, disclosers
+        self._route, self._adapter, self._disclosers = route, adapter, disclosers
         self._ledger, self._books, self._metrics = ledger, books, metrics
         self._zone, self._clock, self._sleep = zone, clock, sleep
         self._backoff = wait_random_exponential(multiplier=first_wait_s, max=LONGEST_WAIT_S)
