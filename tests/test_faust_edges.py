@@ -21,7 +21,7 @@ from streams.app import Worker
 from streams.fetch import FetchConsumer
 from tests.builders import hampshire
 
-AGENTS = {"hotspot.ingest.ed", "hotspot.ingest.police", "hotspot.monitor", "hotspot.deliver"}
+AGENTS = {"hotspot.ingest.ed", "hotspot.ingest.police", "hotspot.ingest.feedback", "hotspot.monitor", "hotspot.deliver"}
 PLACE = TP("located", 0)
 
 
