@@ -79,14 +79,15 @@ def canonical(value: bytes | None) -> str:
 
 
 def chaos_region(template: RegionFile, number: int) -> RegionFile:
-    """A region with sources of its own, on the ground of another."""
+    """A region with sources of its own, on the ground of another; its places have no names."""
     name = f"chaos-{'abcdefghijklmnopqrstuvwxyz'[number]}"
     wanted = [source for source in template.sources if source.kind == "police"][:1]
     wanted += [source for source in template.sources if source.kind == "ed"][:2]
     sources = tuple(
         Source(id=f"{name}/{source.id.partition('/')[2]}", kind=source.kind, name=source.name) for source in wanted
     )
-    return template.model_copy(update={"id": name, "name": f"Simulated region {name}", "sources": sources})
+    told = {"id": name, "name": f"Simulated region {name}", "sources": sources}
+    return template.model_copy(update={**told, "gazetteer": "", "places": (), "addresses": ""})
 
 
 def build_log(plan: Plan, regions: Sequence[RegionFile]) -> Log:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from confluent_kafka import KafkaException
 
@@ -27,6 +27,8 @@ from streams.episodes_store import EpisodeStore
 STALL_S = 300.0
 #: Nothing more may come for so long, once all is consumed.
 CALM_S = 1.5
+#: What a worker logs that did not stop within its deadline.
+LATE: Final = "worker had not stopped after"
 
 
 @dataclass
@@ -242,9 +244,14 @@ class Round:
 
 
 def finish(workers: Sequence[WorkerProcess]) -> list[str]:
-    """End workers for good; sentences about those that do not end well."""
+    """End workers for good; sentences about those that do not end well.
+
+    One that does not stop within its deadline loses nothing by its own account, and whether that is so is compared.
+    """
     codes = [(worker, worker.finish()) for worker in workers]
-    return [f"worker {worker.number} ended with code {code}: see {worker.log}" for worker, code in codes if code]
+    told = [f"worker {worker.number} ended with code {code}: see {worker.log}" for worker, code in codes if code]
+    late = [LATE in worker.log.read_text(encoding="utf-8", errors="replace") for worker, code in codes if code]
+    return [sentence for sentence, was_late in zip(told, late, strict=True) if not was_late]
 
 
 @contextmanager

@@ -39,11 +39,15 @@ async def _serve(settings: Settings, regions: Sequence[RegionFile], routes: Rout
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, running.stopped.set)
-    await running.start()
-    await running.stopped.wait()
+    starting, told = asyncio.create_task(running.start()), asyncio.create_task(running.stopped.wait())
+    await asyncio.wait({starting, told}, return_when=asyncio.FIRST_COMPLETED)
+    begun = starting.done()
+    if begun:
+        starting.result()
+        await told
     stopped = await running.stop()
-    if not stopped or running.failure is not None:
+    if not begun or not stopped or running.failure is not None:
         # Threads that are still at work, and tasks of Faust's that ignore that they are cancelled, would keep the
         # process for as long as they like: alive, and at nothing.
         logging.shutdown()
-        os._exit(1)
+        os._exit(0 if running.failure is None and stopped else 1)

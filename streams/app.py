@@ -130,7 +130,8 @@ class Worker:
     async def start(self) -> None:
         """Create what topics are missing, compile the kernels, join the group.
 
-        Raises KafkaException when the broker does not answer, ListenError when the metrics port is taken.
+        Raises KafkaException when the broker does not answer, ListenError when the metrics port is taken. Once the
+        services of Faust have begun, what goes wrong is a failure (see `fail`) and must be followed by `stop`.
         """
         loop = asyncio.get_running_loop()
         await self.health.start()
@@ -146,7 +147,11 @@ class Worker:
                 self._disclosers[name] = Discloser(self.registry.desks[name].region, publication)
             await self.deliveries.start()
         _settle_heap()
-        await self.faust.start()
+        try:
+            await self.faust.start()
+        except Exception as error:
+            self.fail(error)  # services that did start ignore that they are cancelled: only an exit ends them
+            return
         self._tasks = [asyncio.create_task(self._observe_forever()), asyncio.create_task(self._watch_forever())]
         if self.settings.clock == "wall":
             self._tasks.append(asyncio.create_task(self._tick_forever()))
@@ -216,6 +221,8 @@ class Worker:
         if self.failure is None:
             log.critical("worker stops: %s", error, exc_info=error)
             self.failure = error
+            # The agent that failed never acknowledges what it had in hand: waiting for that takes up the deadline.
+            self.faust.conf.stream_wait_empty = False
         self.stopped.set()
 
     # --- what the agents are built from -----------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.evaluation import PERIODS, write_between
-from bench.evaluation_tables import difference, tables
+from bench.evaluation_tables import difference, expectations, overall, places, tables
 from tests.builders_report import bare, fraction, metrics
 
 
@@ -30,6 +30,29 @@ def test_every_method_stratum_interval_and_effect_has_its_row() -> None:
 def test_of_what_was_not_measured_there_is_no_table() -> None:
     text = tables("Nothing", "hotspot backtest x", bare())
     assert "|" not in text
+
+
+def test_runs_stand_side_by_side_with_the_best_other_method() -> None:
+    found = metrics()
+    monitor, *others = found.methods
+    best = max((other for other in others if other.all), key=lambda other: other.all.fraction if other.all else 0)
+    assert monitor.all is not None
+    assert best.all is not None
+    text = overall([("One", found), ("Bare", bare())])
+    assert f"| One | {monitor.all.fraction:.0%} | {best.all.fraction:.0%} {best.method} |" in text
+    assert "Bare" not in text
+    assert overall([("Bare", bare())]) == ""
+
+
+def test_each_way_to_rank_places_and_to_expect_has_its_row() -> None:
+    found = metrics()
+    ranked, expected = places(found), expectations(found)
+    for name in ("monitor", *(ranking.name for ranking in found.rankings)):
+        assert f"| {name} |" in ranked
+    assert f"| {found.methods[0].capture[0].pai:.2f} |" in ranked
+    assert found.expectation is not None
+    for kind in found.expectation.kinds:
+        assert f"| {kind.kind} | baseline |" in expected
 
 
 def test_a_difference_has_newcombes_interval() -> None:

@@ -20,8 +20,9 @@ from streams import app as composition
 from streams.app import Worker
 from streams.fetch import FetchConsumer
 from tests.builders import hampshire
+from tests.running import Installation
 
-AGENTS = {"hotspot.ingest.ed", "hotspot.ingest.police", "hotspot.monitor", "hotspot.deliver"}
+AGENTS = {"hotspot.ingest.ed", "hotspot.ingest.police", "hotspot.ingest.feedback", "hotspot.monitor", "hotspot.deliver"}
 PLACE = TP("located", 0)
 
 
@@ -162,6 +163,23 @@ async def test_a_worker_stops_in_time_whatever_ignores_its_cancellation(monkeypa
     monkeypatch.setattr(composition, "STOP_S", 0.2)
     assert not await asyncio.wait_for(asyncio.shield(asyncio.create_task(worker.stop())), 5)
     released.set()
+
+
+async def test_a_worker_whose_services_cannot_start_fails_and_does_not_wait_for_them(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that did start ignore that they are cancelled: a program that leaves it to its event loop never ends."""
+    worker = Worker(installation.settings(), [hampshire()])
+
+    async def away() -> None:
+        raise OSError("the broker is away")
+
+    monkeypatch.setattr(worker.faust, "start", away)
+    await worker.start()
+    assert isinstance(worker.failure, OSError)
+    assert worker.stopped.is_set()
+    assert not worker.faust.conf.stream_wait_empty  # what a failed agent had in hand is never acknowledged
+    assert await worker.stop()
 
 
 # --- tables and settings -----------------------------------------------------------------------------------------

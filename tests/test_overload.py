@@ -17,7 +17,7 @@ from tests.test_stream import incident, raw
 
 pytestmark = [pytest.mark.connected, pytest.mark.timeout(600)]
 #: Published in a second or two, which is far more than a worker takes in as single messages.
-BURST = 20_000
+BURST = 120_000
 GROWTH_MB = 250
 
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from copy import deepcopy
@@ -227,6 +228,19 @@ async def test_kill_9_loses_nothing_and_doubles_nothing(native: Installation) ->
         await until(lambda: records() >= total, "all records are there")
         assert records() == total
         assert worker.accounting.outcomes["rejected"] == 0
+
+
+def test_a_worker_that_is_told_to_end_while_it_waits_for_its_broker_ends() -> None:
+    """A broker that takes connections and says nothing keeps a worker waiting; nobody must have to kill it."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        process = start_worker(Settings(bootstrap=f"127.0.0.1:{silent.getsockname()[1]}"))
+        try:
+            silent.settimeout(60)
+            silent.accept()
+            process.terminate()
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
 
 
 def committed(settings: Settings, topic: str) -> int:
