@@ -30,4 +30,4 @@ def test_alerts_of_a_simulated_file_say_so(tmp_path: Path) -> None:
     assert "Every alert says so." in told
     assert alerts
     assert all(alert["simulated"] for alert in alerts)
-    assert all("simulated" in alert["text"].lower() for alert in alerts)
+    assert all(alert["headline"].startswith("[SIMULATED]") for alert in alerts)
