@@ -42,7 +42,8 @@ class Moment:
     """When each feed of the baseline was last heard, s."""
     notices: Callable[[], tuple[FeedNotice, ...]]
     unlocated_share: dict[str, float]
-    mutes: tuple[Mute, ...]
+    mutes: tuple[Mute, ...] = ()
+    """As they hold when the alert is made: feedback of the same look counts."""
 
 
 class Teller:
