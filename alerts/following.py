@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 from pydantic import TypeAdapter
 
+from alerts.closed import Closed
 from alerts.episodes import (
     Decision,
     Drop,
@@ -19,6 +20,7 @@ from alerts.episodes import (
     Terms,
     decide,
     evidence_changed,
+    evidence_gone,
     lying_over,
     moved_away,
     open_episode,
@@ -30,11 +32,12 @@ from alerts.evidence import recount, touches
 from alerts.handling import Memory, Taken, forget, lift, remember, take_in
 from alerts.publication import Ledger, Publication
 from alerts.telling import Moment, Teller
-from processors.detector import Detector
+from processors.detector import KEEP_DAYS, Detector
 from processors.tracking import Step, Tracker, overlap
 from schemas.alert import Alert, UnitWeek
 from schemas.base import moment, seconds
-from schemas.detection import Detection
+from schemas.detection import DAY_S, Detection
+from schemas.episodes import EpisodeState
 from schemas.located import LOCATED, LocatedArray, join
 
 _LEDGER = TypeAdapter(dict[str, dict[str, tuple[int, ...]]])
@@ -48,6 +51,7 @@ class Following:
         self._teller, self._publication = teller, publication
         self.open: dict[int, Episode] = {}
         """By number of the track."""
+        self.closed = Closed()
         self.tracker = Tracker()
         self.memory = Memory()
         self._ledger = Ledger()
@@ -55,12 +59,14 @@ class Following:
 
     def note(self, removed: LocatedArray) -> None:
         """Remember what may be evidence of an episode and counts no more, until the next look."""
-        if len(removed) and self.open:
+        if len(removed) and (self.open or len(self.closed)):
             self._removed.append(removed)
 
     def look(self, detections: Sequence[Detection], at: Moment) -> tuple[tuple[Alert, ...], tuple[Taken, ...]]:
         """What people must be told at a look that found these windows, and what became of what they said before it."""
         self.memory = forget(self.memory, at.as_of)
+        # What the detector has pruned by now can be no older than this.
+        self.closed.forget(at.as_of - (self._detector.settings.baseline_days + KEEP_DAYS) * DAY_S)
         taken: list[Taken] = []
         alerts = [*self._hear(at, taken), *self._correct(detections, at)]
         step = self.tracker.step(list(detections), at.as_of, at.calibration.threshold, at.calibration.floor)
@@ -71,16 +77,19 @@ class Following:
 
     def _hear(self, at: Moment, taken: list[Taken]) -> Iterator[Alert]:
         """Act on what people said up to this look."""
-        by_id = {episode.episode_id: episode for episode in self.open.values()}
         while self.memory.waiting and seconds(self.memory.waiting[0].at) <= at.as_of:
             first, *rest = self.memory.waiting
             memory = replace(self.memory, waiting=tuple(rest))
-            handled = take_in(memory, first, by_id.get(first.episode_id), at.as_of)
+            handled = take_in(memory, first, self._named(first.episode_id), at.as_of)
             self.memory = handled.memory
             taken.append(handled.taken)
             if handled.decision is not None:
-                by_id[first.episode_id] = handled.decision.episode
                 yield from self._settle(handled.decision, at)
+
+    def _named(self, episode_id: str) -> Episode | None:
+        """An open episode, or a closed one that is kept."""
+        found = (episode for episode in self.open.values() if episode.episode_id == episode_id)
+        return next(found, None) or self.closed.get(episode_id)
 
     def _correct(self, detections: Sequence[Detection], at: Moment) -> Iterator[Alert]:
         """Count what was told again where records of it are gone."""
@@ -93,6 +102,10 @@ class Following:
                 told = recount(at.known(), episode.told, self._merge_s, self._detector.local)
                 standing = next((window for window in detections if overlap(window, episode.now)), None)
                 yield from self._settle(evidence_changed(episode, told, standing, at.as_of, self._terms(at)), at)
+        for kept in self.closed.touched(removed):
+            known = at.known()
+            grounds = [recount(known, ground, self._merge_s, self._detector.local) for ground in kept.episode.grounds]
+            yield from self._settle(evidence_gone(kept.episode, grounds, at.as_of, kept.floor), at)
 
     def _follow(self, step: Step, at: Moment) -> Iterator[Alert]:
         """New episodes, then all others in the order in which they opened, then what new ones split off from."""
@@ -123,14 +136,7 @@ class Following:
     def _settle(self, decision: Decision, at: Moment) -> Iterator[Alert]:
         """Make a decision so: the episode, and what it asks for."""
         episode = decision.episode
-        if episode.state.is_over:
-            self.open.pop(episode.track, None)
-            self.memory = remember(self.memory, episode, at.as_of)
-            for number, other in self.open.items():
-                if other.episode_id == episode.merged_into:
-                    self.open[number] = replace(other, absorbed=(*other.absorbed, episode.episode_id))
-        else:
-            self.open[episode.track] = episode
+        self._keep(episode, at)
         for instruction in decision.instructions:
             match instruction:
                 case Tell():
@@ -142,6 +148,28 @@ class Following:
                     self.tracker.tracks = [track for track in self.tracker.tracks if track.id != instruction.track]
                 case Lift():
                     self.memory = lift(self.memory, instruction.feedback_id)
+
+    def _keep(self, episode: Episode, at: Moment) -> None:
+        """An episode as it now is."""
+        if not episode.state.is_over:
+            self.open[episode.track] = episode
+        elif self.closed.get(episode.episode_id) is None:
+            self._end(episode, at)
+        elif episode.state is EpisodeState.CLOSED:
+            self.closed.replace(episode)
+        else:
+            self.closed.drop(episode.episode_id)
+            self.memory = remember(self.memory, episode, at.as_of)
+
+    def _end(self, episode: Episode, at: Moment) -> None:
+        """An open episode is over."""
+        del self.open[episode.track]
+        self.memory = remember(self.memory, episode, at.as_of)
+        if episode.state is EpisodeState.CLOSED:
+            self.closed.add(episode, at.calibration.floor)
+        for number, other in self.open.items():
+            if other.episode_id == episode.merged_into:
+                self.open[number] = replace(other, absorbed=(*other.absorbed, episode.episode_id))
 
     def _published(self, told: Detection, at: Moment) -> tuple[UnitWeek, ...]:
         """What those without the health permission may be told of the tiles and weeks of a window."""
@@ -167,7 +195,7 @@ class Following:
         parts = {"removed": join(self._removed).tobytes()}
         if self._ledger.is_changed:
             parts["published"] = _LEDGER.dump_json(self._ledger.state())
-        return parts
+        return parts | self.closed.snapshot()
 
     def restore(
         self, episodes: Iterable[Episode], tracker: Tracker, memory: Memory, parts: Mapping[str, bytes]
@@ -175,6 +203,7 @@ class Following:
         """Go on from a state."""
         self.open = {episode.track: episode for episode in episodes}
         self.tracker, self.memory = tracker, memory
+        self.closed.restore(parts)
         if parts.get("published"):
             self._ledger.restore(_LEDGER.validate_json(parts["published"]))
         self._removed = [join([np.frombuffer(parts["removed"], LOCATED)])] if parts.get("removed") else []

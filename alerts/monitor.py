@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter
 
+from alerts.closed import Closed
 from alerts.comparisons import unlocated_share
 from alerts.episodes import Episode
 from alerts.following import Following
@@ -36,7 +37,7 @@ from schemas.episodes import Mute
 from schemas.feedback import Feedback
 from schemas.feeds import FeedNotice, feed_sentence
 from schemas.layers import LayerSettings, MapLayers
-from schemas.located import HEARTBEAT, LOCATED, Gate, Kind, LocatedArray, join, pick
+from schemas.located import HEARTBEAT, Gate, Kind, LocatedArray, join, pick
 from schemas.region import RegionFile
 
 #: Most looks of one `advance`: what they found is held in memory until it is sent.
@@ -107,6 +108,11 @@ class RegionMonitor:
     def episodes(self) -> Mapping[int, Episode]:
         """Open ones, by number of the track."""
         return self._following.open
+
+    @property
+    def closed(self) -> Closed:
+        """Episodes that are over and can still be retracted."""
+        return self._following.closed
 
     @property
     def memory(self) -> Memory:
