@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from hypothesis import strategies as st
 
 from alerts.episodes import Decision, Episode, Tell, Terms, decide, open_episode

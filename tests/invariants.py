@@ -78,6 +78,7 @@ class Watch:
             if not must <= (name in kept) <= may:
                 self.faults.append(f"{name} can{'' if name in kept else 'not'} be retracted, {story[-1].state.value}")
 
+
 def faults_of(alert: Alert) -> list[str]:
     """What is wrong with one alert by itself."""
     window = alert.window

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from alerts.episodes import (
     FIRST,
     REMEMBERED,
+    Decision,
     Episode,
     Learn,
     Tell,
@@ -27,7 +28,7 @@ from alerts.episodes import (
 from alerts.transitions import STEPS
 from processors.tracking import LINGER_S
 from schemas.base import moment
-from schemas.detection import DAY_S, HOUR_S, Detection
+from schemas.detection import DAY_S, HOUR_S
 from schemas.episodes import AlertReason, EpisodeState, Passage, Reason
 from tests.builders import detection
 from tests.builders_episodes import (
@@ -56,7 +57,18 @@ def test_a_detection_opens_an_episode_and_is_told() -> None:
     )
     passage = Passage(1, moment(START), EpisodeState.EMERGING, AlertReason.OPENED)
     assert decision.episode == Episode(
-        "e1", 7, EpisodeState.EMERGING, 1, START, first, first, START, START, history=(passage,), heard=True, grounds=(first,)
+        "e1",
+        7,
+        EpisodeState.EMERGING,
+        1,
+        START,
+        first,
+        first,
+        START,
+        START,
+        history=(passage,),
+        heard=True,
+        grounds=(first,),
     )
 
 

@@ -1,4 +1,4 @@
-"""Episodes over a stretch of real history: few revisions, each with a reason, and one story for each; and taken back."""
+"""Episodes over a stretch of real history: few revisions, one story for each, and all can be taken back."""
 
 from __future__ import annotations
 

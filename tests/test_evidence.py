@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from alerts.episodes import (
     FIRST,
     REMEMBERED,
+    Decision,
     Drop,
     Episode,
     evidence_changed,
@@ -33,7 +34,6 @@ from tests.builders_episodes import (
     seen,
     told,
 )
-
 
 # --- while it is open -----------------------------------------------------------------------------------------------
 

@@ -151,6 +151,7 @@ def test_what_a_backlog_took_back_is_not_forgotten_by_a_crash_before_the_look(mo
 
 # --- people ---------------------------------------------------------------------------------------------------------
 
+
 def test_feedback_is_applied_once_and_in_the_order_in_which_it_was_said(quiet_parts: dict[str, bytes]) -> None:
     """Any order, twice, with restarts between: the same state, and the same answers."""
     results = []

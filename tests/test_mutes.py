@@ -8,8 +8,7 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.episodes import Lift, open_episode
-from alerts.episodes import evidence_changed
+from alerts.episodes import Lift, evidence_changed, open_episode
 from alerts.mutes import ESCALATION, hold
 from schemas.base import moment
 from schemas.detection import DAY_S, HOUR_S

@@ -83,7 +83,7 @@ def test_there_are_alerts_and_they_are_few(first: Replayed) -> None:
 
 
 def test_each_episode_tells_a_consistent_story(first: Replayed) -> None:
-    """Opened once and first, revisions without gaps, time not going back; closed at most once, retracted once and last."""
+    """Opened once, revisions without gaps, time not going back; closed at most once, and retracted once after all."""
     stories: dict[str, list[dict[str, Any]]] = {}
     for alert in first.alerts:
         stories.setdefault(alert["episode_id"], []).append(alert)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -158,9 +159,10 @@ def test_whatever_the_order_of_withdrawals_looks_and_restarts_it_is_retracted_on
     """Withdrawals in any order and in any batches, with a look after each, and another worker after each or amid it."""
     parts, _, end = closed_story()
     rows = hotspot(COUNT)[np.array(order)]
-    monitor, told = restored(parts), []
+    monitor = restored(parts)
+    told: list[Alert] = []
     edges = [0, *sorted(set(cuts)), COUNT]
-    for n, (first, last) in enumerate(zip(edges, edges[1:], strict=False)):
+    for n, (first, last) in enumerate(pairwise(edges)):
         at = end + (n + 1) * HOUR_S
         monitor.apply(withdrawn(rows[first:last], at))
         if crashes:  # applied and saved, and killed before the look
