@@ -153,7 +153,7 @@ def test_an_outcome_that_was_told_after_the_end_is_in_the_retraction(monitor: Re
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.permutations(range(COUNT)), st.lists(st.integers(1, COUNT - 1), max_size=4), st.booleans(), st.booleans())
-def test_whatever_the_order_of_withdrawals_looks_and_restarts_it_is_retracted_once_by_the_last(
+def test_whatever_the_order_of_withdrawals_looks_and_restarts_it_is_retracted_once(
     order: list[int], cuts: list[int], restarts: bool, crashes: bool
 ) -> None:
     """Withdrawals in any order and in any batches, with a look after each, and another worker after each or amid it."""
@@ -174,7 +174,7 @@ def test_whatever_the_order_of_withdrawals_looks_and_restarts_it_is_retracted_on
             monitor = restored(parts)
     assert [(alert.revision, alert.state) for alert in told] == [(3, EpisodeState.RETRACTED)]
     assert len(monitor.closed) == 0
-    assert told[0].observed == {"ed": 0, "police": 0}
+    assert monitor.calibration is not None and told[0].score < monitor.calibration.threshold
 
 
 def test_a_worker_that_takes_over_goes_on_as_if_there_had_been_no_other(monitor: RegionMonitor, end: int) -> None:

@@ -135,9 +135,8 @@ def test_the_drawing_shows_every_state_and_every_step() -> None:
     ElementTree.fromstring(shown)  # it is well-formed
     assert all(f">{state.value}</text>" in shown for state in EpisodeState)
     within = [step for step in STEPS if not step[1].is_over]
-    assert (
-        shown.count('marker-end="url(#a)"') == len(within) + 4
-    )  # into the box, to closed, to retracted, from the one to the other
+    ends = 4  # into the box, to closed, to retracted, and from the one to the other
+    assert shown.count('marker-end="url(#a)"') == len(within) + ends
 
 
 def test_the_page_tells_every_reason_outcome_and_result() -> None:
