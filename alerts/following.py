@@ -97,15 +97,21 @@ class Following:
             return
         removed = join(self._removed)
         self._removed.clear()
-        for episode in list(self.open.values()):
-            if touches(removed, episode.told):
-                told = recount(at.known(), episode.told, self._merge_s, self._detector.local)
-                standing = next((window for window in detections if overlap(window, episode.now)), None)
-                yield from self._settle(evidence_changed(episode, told, standing, at.as_of, self._terms(at)), at)
-        for kept in self.closed.touched(removed):
-            known = at.known()
-            grounds = [recount(known, ground, self._merge_s, self._detector.local) for ground in kept.episode.grounds]
+        touched = [episode for episode in self.open.values() if touches(removed, episode.told)]
+        over = self.closed.touched(removed)
+        if not touched and not over:
+            return
+        known = at.known()
+        for episode in touched:
+            told = self._recount(known, episode.told)
+            standing = next((window for window in detections if overlap(window, episode.now)), None)
+            yield from self._settle(evidence_changed(episode, told, standing, at.as_of, self._terms(at)), at)
+        for kept in over:
+            grounds = [self._recount(known, ground) for ground in kept.episode.grounds]
             yield from self._settle(evidence_gone(kept.episode, grounds, at.as_of, kept.floor), at)
+
+    def _recount(self, known: LocatedArray, told: Detection) -> Detection:
+        return recount(known, told, self._merge_s, self._detector.local)
 
     def _follow(self, step: Step, at: Moment) -> Iterator[Alert]:
         """New episodes, then all others in the order in which they opened, then what new ones split off from."""
