@@ -16,10 +16,7 @@ def recount(rows: LocatedArray, told: Detection, merge_s: int, local: LocalHours
     found: AtPlace = at_place(rows, told, merge_s, local)
     observed = counts_in(found, told.as_of - told.span_s, told.as_of)
     # A kind without a baseline was not scored when it was told, and is not now.
-    scores = tuple(
-        float(surprise(float(count), mean)) if mean > 0 else 0.0
-        for count, mean in zip(observed, told.expected, strict=True)
-    )
+    scores = tuple(float(surprise(float(count), mean)) for count, mean in zip(observed, told.expected, strict=True))
     return told._replace(observed=observed, kind_scores=scores, score=sum(scores))
 
 

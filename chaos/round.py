@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -247,8 +248,9 @@ def finish(workers: Sequence[WorkerProcess]) -> list[str]:
     """End workers for good; sentences about those that do not end well.
 
     One that does not stop within its deadline loses nothing by its own account, and whether that is so is compared.
+    One that was only just started ends by the signal itself.
     """
-    codes = [(worker, worker.finish()) for worker in workers]
+    codes = [(worker, code if (code := worker.finish()) != -signal.SIGTERM else 0) for worker in workers]
     told = [f"worker {worker.number} ended with code {code}: see {worker.log}" for worker, code in codes if code]
     late = [LATE in worker.log.read_text(encoding="utf-8", errors="replace") for worker, code in codes if code]
     return [sentence for sentence, was_late in zip(told, late, strict=True) if not was_late]

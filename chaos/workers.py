@@ -157,7 +157,7 @@ class WorkerProcess:
 def environment(settings: Settings) -> Mapping[str, str]:
     """The settings as the environment variables that a worker reads."""
     flat: dict[str, str] = {}
-    for name, value in settings.model_dump(mode="json").items():
+    for name, value in settings.model_dump(mode="json", exclude_none=True).items():
         if isinstance(value, dict):
             flat |= {f"HOTSPOT_{name}__{inner}".upper(): _text(given) for inner, given in value.items()}
         else:

@@ -209,6 +209,46 @@ ROWS: dict[str, list[Panel]] = {
             [Query("time() - (max by (region) (hotspot_calibration_timestamp_seconds) > 0)", "{{region}}")],
         ),
     ],
+    "Who is told": [
+        Panel(
+            "Deliveries",
+            "short",
+            "Alert revisions settled in a day, by route. Skipped: the route did not ask for it. Dead: given up.",
+            [Query("sum by (route, result) (increase(hotspot_deliveries_total[1d])) > 0", "{{route}} {{result}}")],
+            form="bars",
+        ),
+        Panel(
+            "Alert revisions that wait",
+            "short",
+            "By route: held until quiet hours or a meeting, or not delivered yet.",
+            [Query("sum by (route) (hotspot_deliveries_waiting)", "{{route}}")],
+        ),
+        Panel(
+            "Attempts that failed",
+            "short",
+            "In an hour, by route and kind of failure; each is tried again until its route gives up.",
+            [
+                Query(
+                    "sum by (route, failure) (increase(hotspot_delivery_failures_total[1h])) > 0",
+                    "{{route}} {{failure}}",
+                )
+            ],
+            form="bars",
+        ),
+        Panel(
+            "Time an attempt takes",
+            "s",
+            "Half and 95 % of the attempts of an hour.",
+            quantiles("hotspot_delivery_seconds", "route"),
+        ),
+        Panel(
+            "Entries of the audit trail",
+            "short",
+            "In a day, by action: what was disclosed to whom and who looked at what.",
+            [Query("sum by (action) (increase(hotspot_audit_entries_total[1d])) > 0", "{{action}}")],
+            form="bars",
+        ),
+    ],
 }
 
 

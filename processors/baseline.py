@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from processors.arrays import BLOCKS, KINDS, Bytes, Floats, Ints, Small
 from processors.exposure import Rates
-from processors.feeds import Feeds, fit_feeds, last_heard
+from processors.feeds import LEAST_KNOWN, Feeds, fit_feeds, last_heard
 from processors.incidents import Incidents
 from processors.localtime import BLOCK_OF_HOUR, DAY_S, HOUR_S, HOURS_A_DAY, Hours, LocalHours
 from processors.season import NEWEST_DAYS, Season, at_newest_level, fit_season
@@ -88,7 +88,7 @@ class Baseline(NamedTuple):
             block=hours.block,
             clock=hours.clock,
             part=hours.week_part,
-            known=feeds.known,
+            known=np.maximum(feeds.known, LEAST_KNOWN),
             kind=feeds.kind,
             source=feeds.source,
             heard=heard,

@@ -19,6 +19,9 @@ from schemas.located import LocatedArray, Status, pack_cell, pick
 #: Records' worth of trust in what is known of a wider group: a feed in its kind, an hour of the day in its feed.
 DELAY_STRENGTH: Final = 20.0
 PART_STRENGTH: Final = 20.0
+#: Part of a feed's incidents that is expected to be known at whatever age. A history may show nothing at all at young
+#: ages; records that come sooner for once tell of their sender, not of violence, and must not score without bound.
+LEAST_KNOWN: Final = 0.05
 #: The parts of feeds are those of this many days: a site that closed last year has no part in what is expected now.
 PART_DAYS: Final = 182
 #: Delays and deliveries are those of this many days: how a source reports is how it reported last.

@@ -12,11 +12,13 @@ from processors.arrays import BLOCKS, Floats, Ints, Singles
 
 @njit(cache=True, nogil=True)
 def surprise(count: float, expected: float) -> float:
-    """Log likelihood ratio of a raised rate: c·ln(c/μ) - (c - μ) where c > μ, else 0."""
-    if count <= expected:
+    """Log likelihood ratio of a raised rate: c·ln(c/μ) - (c - μ) where c > μ, else 0.
+
+    Of what nothing at all could be expected, nothing can be said: a source that the baseline does not know yet, beside
+    others that are silent.
+    """
+    if count <= expected or expected <= 0.0:
         return 0.0
-    if expected <= 0.0:
-        return math.inf
     return count * math.log(count / expected) - (count - expected)
 
 

@@ -15,11 +15,11 @@ from schemas.located import Kind
 from schemas.region import RegionFile, Source
 from streams.csv_file import IncidentFileError as IncidentFileError
 from streams.csv_file import Layout, Row, layout_of, table
-from streams.partner_rows import check_header, partner_rows
+from streams.partner_rows import SIMULATED, check_header, partner_rows
 
 REQUIRED = ("event_id", "occurred_at", "latitude", "longitude", "category", "source")
 OPTIONAL = ("easting", "northing", "location_type", "time_precision", "recorded_at", "record_id", "revision", "status")
-#: What says yes in the column `simulated`.
+#: What says in the column `simulated` that a record is.
 SAID = frozenset({"true", "1", "yes"})
 #: Stands for a record time that cannot be read.
 UNREADABLE = datetime(1970, 1, 1, tzinfo=UTC)
@@ -81,7 +81,7 @@ def read_incidents(path: Path, region: RegionFile, period: Period) -> Incidents:
     ]
     if not messages:
         raise IncidentFileError(f"The file {path} has no records in the period asked for.")
-    simulated = any(row.get("simulated", "").strip().lower() in SAID for row in rows)
+    simulated = any(row.get(SIMULATED, "").strip().lower() in SAID for row in rows)
     return Incidents(messages, "recorded_at" in rows[0], simulated)
 
 

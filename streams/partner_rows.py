@@ -23,6 +23,8 @@ FloatArray = NDArray[np.float64]
 
 #: What stands for nothing, in lower case.
 MISSING = frozenset({"", "-", "--", "null", "none", "n/a", "na", "#n/a", "nan", "(null)", "unknown", "not known", "."})
+#: The column by which a file says of its records that they are simulated, in whatever other columns it has.
+SIMULATED = "simulated"
 #: For records whose file has no category, or none for them.
 UNSPECIFIED = "unspecified"
 _LONGEST_CATEGORY = 80
@@ -41,6 +43,7 @@ def partner_rows(header: Row, rows: Sequence[Row], columns: Columns, region: Reg
     cells = {name: header.index(name) for name in columns.names}
     times, record = columns.times, columns.record
     sources = _Sources(region)
+    marked = header.index(SIMULATED) if SIMULATED in header else None
     found: list[dict[str, str]] = []
     known = _ids(rows, cells, columns)
     for row, record_id in zip(rows, known, strict=True):
@@ -54,6 +57,8 @@ def partner_rows(header: Row, rows: Sequence[Row], columns: Columns, region: Reg
             read["revision"] = row[cells[record.revision]].strip()
         if record.status:
             read["status"] = row[cells[record.status]].strip().lower()
+        if marked is not None:
+            read[SIMULATED] = row[marked]
         found.append(read)
     _places(found, rows, cells, columns.place, region)
     return found

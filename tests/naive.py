@@ -88,10 +88,10 @@ def count(
 
 
 def surprise(observed: int, expected: float) -> float:
-    """c·ln(c/μ) - (c - μ) where c > μ, else 0."""
-    if observed <= expected:
+    """c·ln(c/μ) - (c - μ) where c > μ and anything was expected, else 0."""
+    if observed <= expected or expected <= 0.0:
         return 0.0
-    return observed * math.log(observed / expected) - (observed - expected) if expected > 0 else math.inf
+    return observed * math.log(observed / expected) - (observed - expected)
 
 
 def hour_of_week(moment: int, zone: ZoneInfo) -> int:

@@ -15,8 +15,9 @@ from streams.codec import Accepted, Headers, Parsed, Rejected, parse
 from tests.builders import Event, binary, changed, ed_event, heartbeat, police_event, raw, withdrawal, without
 
 LIMIT = 65_536
-#: What the ingest agent finds only with the region file and the clock at hand.
+#: What the ingest agent finds only with the region file and the clock at hand, and what a receiver of alerts does.
 NOT_OF_THE_CODEC = {
+    RejectReason.NOT_DELIVERED,
     RejectReason.UNKNOWN_SOURCE,
     RejectReason.SOURCE_KIND_MISMATCH,
     RejectReason.TIME_IN_FUTURE,

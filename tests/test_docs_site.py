@@ -34,6 +34,8 @@ IN_REPOSITORY = {path.name for path in ROOT.iterdir() if path.is_dir()} - {"buil
 SETTINGS = {f"HOTSPOT_{name.upper()}" for name in Settings.model_fields} | {
     f"HOTSPOT_DETECTION__{name.upper()}" for name in DetectionSettings.model_fields
 }
+#: Of commands, not of the worker: who speaks.
+SETTINGS |= {"HOTSPOT_ACTOR"}
 RETENTION = (DOCS / "data-protection.md").read_text(encoding="utf-8")
 
 

@@ -16,6 +16,7 @@ from schemas.base import Contract
 from schemas.columns import DateOrder, PlaceColumns, RecordColumns, TimeColumns
 from schemas.region import RegionFile, load_region
 from streams.csv_file import layout_of
+from streams.incident_file import Period, read_incidents
 from streams.partner_rows import partner_rows, read_number
 from streams.partner_times import in_zone, read_time
 from tests.builders import ROOT
@@ -93,6 +94,15 @@ def test_columns_that_say_too_little(tmp_path: Path, columns: str, finding: str)
     region.write_text(f"{kept}\n{columns}\n")
     with pytest.raises(Exception, match=finding):
         load_region(region)
+
+
+def test_a_file_in_other_columns_may_say_that_it_is_simulated(tmp_path: Path) -> None:
+    rows = usual(incidents())
+    region, _ = proposed(write(tmp_path / "export.csv", HEADER, rows))
+    marked = write(tmp_path / "marked.csv", (*HEADER, "simulated"), [(*row, "1") for row in rows])
+    days = Period(None, None)
+    assert not read_incidents(tmp_path / "export.csv", region, days).simulated
+    assert read_incidents(marked, region, days).simulated
 
 
 def test_ids_that_no_message_may_carry_are_digests(tmp_path: Path) -> None:

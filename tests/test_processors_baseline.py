@@ -13,6 +13,7 @@ from processors.arrays import KINDS
 from processors.baseline import Baseline, fit_baseline, from_bytes, to_bytes
 from processors.cells import CellIndex
 from processors.exposure import exposure, least_exposure
+from processors.feeds import LEAST_KNOWN
 from processors.incidents import incidents
 from processors.localtime import LocalHours
 from processors.masses import Masses
@@ -173,13 +174,28 @@ def test_exposure_is_a_walk_over_the_hours_through_changes_of_the_clock(
             return naive.rate(season.harmonics, season.level, season.week, hour, ZoneInfo(zone))
 
         until = as_of - silent_s if k == 1 and silent_s > 7 * HOUR_S else None
-        feed = fitted.feeds.known[k]
+        feed = np.maximum(fitted.feeds.known[k], LEAST_KNOWN)
         expected = [
             row
             for part in WeekPart
             for row in naive.exposure(rate_at, feed, as_of, spans.tolist(), ZoneInfo(zone), until, part)
         ]
         np.testing.assert_allclose(got[:, 4 * k : 4 * k + 4], expected, rtol=1e-10, atol=1e-15)
+
+
+def test_records_that_come_sooner_than_ever_are_no_endless_surprise() -> None:
+    """A batch that has never brought what happened within a week does so for once."""
+    rows = history(np.random.default_rng(5), 84, 8.0)
+    week = (rows["occurred"] - MONDAY) // (7 * DAY_S)
+    rows["recorded_us"] = (MONDAY + (week + 2) * 7 * DAY_S) * 1_000_000
+    at, local = MONDAY + 84 * DAY_S, LocalHours(LONDON)
+    fitted = fit(rows[rows["recorded_us"] <= at * 1_000_000], at)
+    assert fitted is not None
+    assert fitted.feeds.known.max() == 0.0  # at any age of a window
+    rates = fitted.rates(local.hours(at // HOUR_S - 100, at // HOUR_S), np.full(1, at))
+    day, whole = np.array([DAY_S], np.int64), np.zeros(1, np.int64)
+    prompt = exposure(rates._replace(known=np.ones_like(rates.known)), at, day, whole)
+    np.testing.assert_allclose(exposure(rates, at, day, whole), LEAST_KNOWN * prompt)
 
 
 @given(st.integers(0, 400), st.integers(1, 30 * HOUR_S), st.booleans(), st.sampled_from([0, 9 * HOUR_S]))

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from processors.detector import Detector, Look
+from processors.feeds import LEAST_KNOWN
 from processors.incidents import REFERENCE_REACH_S
 from processors.localtime import LocalHours
 from processors.masses import Masses
@@ -70,11 +71,9 @@ def expected_windows(detector: Detector, as_of: int) -> list[Detection]:
         feeds, heard = baseline.feeds, int(detector._feeds.heard.of_feeds[k])
         assert (feeds.kind[k], feeds.source[k]) == (k, 0)
         until = as_of if as_of - heard <= feeds.lag_s[k] else heard
+        known = np.maximum(feeds.known[k], LEAST_KNOWN)
         exposed.append(
-            {
-                part: naive.exposure(rate_at, feeds.known[k], as_of, SMALL.spans_s, CHICAGO, until, part)
-                for part in WeekPart
-            }
+            {part: naive.exposure(rate_at, known, as_of, SMALL.spans_s, CHICAGO, until, part) for part in WeekPart}
         )
     masses = Masses(baseline, detector._windows.cells)
     reached = []
