@@ -110,8 +110,13 @@ def usual_in_a_week(baseline: Baseline, window: Detection, local: LocalHours) ->
     return {name: float(f"{value:.4g}") for name, value in zip(KIND_NAMES, usual.tolist(), strict=True)}
 
 
-def late_share(baseline: Baseline, heard: tuple[int, ...], window: Detection, local: LocalHours) -> dict[str, float]:
-    """Of each kind, the part of such a window's incidents that is usually not known yet; feeds were last `heard`."""
+def late_share(
+    baseline: Baseline, heard: tuple[int, ...], window: Detection, as_of: int, local: LocalHours
+) -> dict[str, float]:
+    """Of each kind, the part of such a window's incidents that is usually not known by `as_of`, s.
+
+    Feeds were last `heard`.
+    """
     feeds = baseline.feeds
     last = window.as_of // HOUR_S
     hours = local.hours(last - max(window.span_s // HOUR_S, 1), last - 1)
@@ -122,7 +127,7 @@ def late_share(baseline: Baseline, heard: tuple[int, ...], window: Detection, lo
     all_of, known_of = np.zeros(KINDS), np.zeros(KINDS)
     for f, last_heard in enumerate(heard):
         kind = int(feeds.kind[f])
-        until = window.as_of if window.as_of - last_heard <= feeds.lag_s[f] else min(last_heard, window.as_of)
+        until = as_of if as_of - last_heard <= feeds.lag_s[f] else min(last_heard, as_of)
         age = np.minimum((until - ends) // HOUR_S, feeds.known.shape[2] - 1)
         known = np.where(age >= 0, feeds.known[f, hours.clock, np.maximum(age, 0)], 0.0)
         all_of[kind] += feeds.part_of_all[f] * rate[kind].sum()

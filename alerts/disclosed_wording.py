@@ -10,6 +10,7 @@ from alerts.phrases import (
     day_words,
     listed,
     moment_words,
+    number_words,
     peak_of,
     plain_usual,
     recurrence_words,
@@ -17,17 +18,21 @@ from alerts.phrases import (
     usual_words,
 )
 from alerts.wording import (
+    NOT_COMPARED,
+    NOT_UNUSUAL,
+    compared_text,
     evidence_text,
     history_text,
     marking_text,
     peak_text,
     review_text,
-    spell_text,
+    seen_words,
     told_as,
 )
 from processors.calibration import MOST_DAYS
 from schemas.alert import Paragraph
 from schemas.disclosure import Disclosed
+from schemas.episodes import EpisodeState
 
 
 def worded(disclosed: Disclosed, zone: ZoneInfo) -> Disclosed:
@@ -93,20 +98,27 @@ def _where_text(told: Disclosed) -> str:
 
 def _when_text(told: Disclosed, zone: ZoneInfo) -> str:
     words = day_words if told.audience == "public" else moment_words
-    text = f"{words(told.start, zone)} to {words(told.end, zone)}."
+    text = f"{seen_words(told.state)}{words(told.start, zone)} to {words(told.end, zone)}."
     if told.hours != "any":
         text += f" Only {_time(told).removeprefix('in ')} are counted."
     peak = peak_of(told.by_hour) if told.by_hour else None
-    if peak is None:
+    if peak is None or told.state is EpisodeState.RETRACTED:
         return text
     known = listed([SOURCE_WORDS[name] for name in told.by_hour])
-    return f"{text} Of those known to {known}, {peak.held} of {peak.of} fell {peak_text(peak.first, peak.last)}."
+    total = sum(told.counts[name].high for name in told.by_hour)  # told as they are: hours are of no others
+    return f"{text} {peak_text(peak, total, f' known to {known}')}"
 
 
 def _how_many(told: Disclosed) -> str:
+    if told.state is EpisodeState.RETRACTED:
+        # Rounded counts are of what was first published, and say nothing of what is left.
+        left = [
+            f"{number_words(told.counts[name].high, 'incident')} known to {SOURCE_WORDS[name]}" for name in told.usual
+        ]
+        return f"What is left: {listed(left)}." if left else "Nothing that was told of it holds."
     parts = [f"Known to {SOURCE_WORDS[name]}: {_one_count(name, told)}." for name in told.counts]
     if told.evidence is not None:
-        parts.append(evidence_text(told.evidence))
+        parts.append(evidence_text(told.evidence, told.state))
     return " ".join(parts)
 
 
@@ -115,33 +127,30 @@ def _one_count(name: str, told: Disclosed) -> str:
     if name in told.usual:
         return f"{count.words}, usually {usual_words(told.usual[name])}"
     return (
-        f"{count.words} in the squares and weeks that it touches, as first published; counts from 1 to 7 are not told, "
-        "and others are rounded to 5"
+        f"{count.words} in the map squares and the weeks that it touches, as first published; all counts from 1 to 7 "
+        "are told as that, and others are rounded to 5"
     )
 
 
 def _how_unusual(told: Disclosed) -> str:
-    if told.state.value == "retracted":
-        return "What is left is not unusual."
+    if told.state is EpisodeState.RETRACTED:
+        return NOT_UNUSUAL
     alone = [
-        f"Records of {SOURCE_WORDS[name]} alone would do this by chance {recurrence_words(days, MOST_DAYS)} across the "
-        "whole area."
+        f"By chance alone, as many known to {SOURCE_WORDS[name]} would be seen {recurrence_words(days, MOST_DAYS)} "
+        "across the whole area."
         for name, days in told.alone_days.items()
     ]
-    return " ".join(["It is beyond what chance alone is allowed to tell of in this area.", *alone])
+    return " ".join([f"It {'was' if told.state.is_over else 'is'} unusual enough to be told of in this area.", *alone])
 
 
 def _compared(told: Disclosed, zone: ZoneInfo) -> str:
+    if told.state is EpisodeState.RETRACTED:
+        return NOT_COMPARED
     if told.compared is None:
         return "Nothing that may be told here."
-    return " ".join(
-        [
-            f"Known to {listed([SOURCE_WORDS[name] for name in told.usual])}.",
-            spell_text("In the eight weeks before", told.compared.last_8_weeks, zone),
-            spell_text("Last year, in the weeks", told.compared.last_year, zone, dated=True),
-        ]
-    )
+    known = listed([SOURCE_WORDS[name] for name in told.usual])
+    return f"Counted is what is known to {known}. {compared_text(told.compared, zone)}"
 
 
 def _not_known(told: Disclosed) -> str:
-    return " ".join(notice.sentence for notice in told.not_known) or "All feeds report as usual."
+    return " ".join(dict.fromkeys(notice.sentence for notice in told.not_known)) or "All sources report as usual."

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from alerts.mutes import Hold, escalates, hold
 from alerts.transitions import STEPS
@@ -16,10 +16,13 @@ from schemas.episodes import AlertReason, EpisodeState, Handling, Mute, Passage,
 
 #: An episode that has not grown for this long is steady, seconds.
 STEADY_AFTER_S: Final = DAY_S
-#: Of a longer story the first revisions and the newest are remembered, so many together.
+#: Of a longer story the first revisions and the newest, and their windows, are remembered, so many together.
 REMEMBERED: Final = 24
 FIRST: Final = 4
 _NOBODY_YET: Final = Handling()
+#: What tells anew where an episode is: windows that were told before stand behind another one, or no longer hold.
+_ANEW: Final = (Reason.SPLIT, Reason.MOVED, Reason.MOVED_ON)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,8 @@ class Episode:
     """The last revision was held by a mute."""
     heard: bool = False
     """Some revision was not."""
+    grounds: tuple[Detection, ...] = ()
+    """The windows behind it: all that were told, oldest first, since it was last told anew where it is."""
 
 
 class Tell(NamedTuple):
@@ -124,18 +129,21 @@ def decide(episode: Episode, found: Detection | None, now: int, terms: Terms, un
     seen = replace(episode, now=found, before=episode.now)
     if found.level < terms.threshold:
         fell = episode.state is not EpisodeState.RECEDING
-        return Decision(_move(seen, EpisodeState.RECEDING, now), (), Reason.FELL if fell else Reason.UNCHANGED)
+        fallen = _move(seen, EpisodeState.RECEDING, now, Reason.FELL)
+        return Decision(fallen, (), Reason.FELL if fell else Reason.UNCHANGED)
     held = hold(terms.mutes, episode.episode_id, found, now) if terms.mutes else Hold(None)
     let_out = episode.hushed and held.by is None
     if escalates(found, episode.told.score, sum(episode.told.observed)) or (let_out and held.broken):
-        grown = _move(replace(seen, grown_at=now), EpisodeState.GROWING, now)
+        grown = _move(replace(seen, grown_at=now), EpisodeState.GROWING, now, Reason.ESCALATED)
         muted = held.by is not None
         return _told(grown, found, now, AlertReason.ESCALATED, Reason.ESCALATED, muted, held.broken)
     reason = Reason.UNCHANGED
     if episode.state is EpisodeState.RECEDING:
-        seen, reason = _move(seen, EpisodeState.STEADY, now), Reason.ROSE_AGAIN
+        reason = Reason.ROSE_AGAIN
+        seen = _move(seen, EpisodeState.STEADY, now, reason)
     elif episode.state is not EpisodeState.STEADY and now - episode.grown_at >= STEADY_AFTER_S:
-        seen, reason = _move(seen, EpisodeState.STEADY, now), Reason.NOT_GROWN
+        reason = Reason.NOT_GROWN
+        seen = _move(seen, EpisodeState.STEADY, now, reason)
     if let_out:
         return _told(seen, found, now, AlertReason.MUTE_ENDED, Reason.MUTE_ENDED, muted=False)
     return Decision(seen, (), reason)
@@ -145,10 +153,9 @@ def _end(episode: Episode, now: int, terms: Terms, under: str) -> Decision:
     """Its track ended: it had no window of its own for a day."""
     by = hold(terms.mutes, episode.episode_id, episode.now, now).by
     muted = by is not None or not episode.heard  # of what nobody was told, nobody need hear that it is over
-    closed = _move(replace(episode, merged_into=under), EpisodeState.CLOSED, now)
-    if under:
-        return _told(closed, episode.now, now, AlertReason.MERGED, Reason.MERGED, muted)
-    return _told(closed, episode.now, now, AlertReason.CLOSED, Reason.FADED, muted)
+    reason, told = (Reason.MERGED, AlertReason.MERGED) if under else (Reason.FADED, AlertReason.CLOSED)
+    closed = _move(replace(episode, merged_into=under), EpisodeState.CLOSED, now, reason)
+    return _told(closed, episode.now, now, told, reason, muted)
 
 
 def evidence_changed(
@@ -170,10 +177,27 @@ def evidence_changed(
     if enough:
         muted = hold(terms.mutes, episode.episode_id, recount, now).by is not None
         return _told(episode, recount, now, AlertReason.EVIDENCE_WITHDRAWN, Reason.CORRECTED, muted)
-    gone = _move(episode, EpisodeState.RETRACTED, now)
+    gone = _move(episode, EpisodeState.RETRACTED, now, Reason.WITHDRAWN)
     # What was sent is taken back wherever it was sent, mute or not.
     told = _told(gone, recount, now, AlertReason.EVIDENCE_WITHDRAWN, Reason.WITHDRAWN, muted=not episode.heard)
     return told._replace(instructions=(*told.instructions, Drop(episode.track)))
+
+
+def evidence_gone(episode: Episode, recounts: Sequence[Detection], now: int, floor: float) -> Decision:
+    """Records of a closed episode were withdrawn or amended: its grounds, counted again as now known.
+
+    `floor` is the closing level by which it was told. While one ground still holds nothing is said: that there was
+    something, and that it is over, is as true as before, and nobody acts on the counts of what is over. When none
+    does, it is retracted. Raises ValueError where the episode is not closed.
+    """
+    if episode.state is not EpisodeState.CLOSED:
+        raise ValueError(f"episode {episode.episode_id} is {episode.state}, not closed")
+    grounds = zip(episode.grounds, recounts, strict=True)
+    if any(recount.level >= min(floor, ground.level) for ground, recount in grounds):
+        return Decision(episode, (), Reason.ENOUGH_LEFT)
+    reason = Reason.WITHDRAWN_LATER
+    gone = _move(episode, EpisodeState.RETRACTED, now, reason)
+    return _told(gone, recounts[-1], now, AlertReason.EVIDENCE_WITHDRAWN, reason, muted=not episode.heard)
 
 
 def part_split_off(episode: Episode, now: int, terms: Terms) -> Decision:
@@ -242,14 +266,13 @@ def _told(
     """The episode with one revision more, and the instruction to send it."""
     revision = episode.revision + 1
     passage = Passage(revision, moment(now), episode.state, reason, muted)
-    history = (*episode.history, passage)
-    if len(history) > REMEMBERED:
-        history = (*history[:FIRST], *history[FIRST + 1 :])
+    before = () if why in _ANEW else episode.grounds or (episode.told,)
     told = replace(
         episode,
         told=window,
         revision=revision,
-        history=history,
+        history=_remembered((*episode.history, passage)),
+        grounds=_remembered((*(ground for ground in before if not _same_place_and_time(ground, window)), window)),
         hushed=muted,
         heard=episode.heard or not muted,
     )
@@ -258,9 +281,19 @@ def _told(
     return Decision(told, (*lifted, *learn, Tell(reason, muted)), why)
 
 
-def _move(episode: Episode, state: EpisodeState, now: int) -> Episode:
+def _remembered(story: tuple[T, ...]) -> tuple[T, ...]:
+    """A story that has one thing more, without the oldest after the first ones where it is too long."""
+    return story if len(story) <= REMEMBERED else (*story[:FIRST], *story[FIRST + 1 :])
+
+
+def _same_place_and_time(one: Detection, other: Detection) -> bool:
+    return one[:5] == other[:5] and one.part is other.part
+
+
+def _move(episode: Episode, state: EpisodeState, now: int, reason: Reason) -> Episode:
+    """The episode in a state, by a row of the table. Raises ValueError where there is no such row."""
     if state is episode.state:
         return episode
-    if (episode.state, state) not in STEPS:
+    if reason not in {row.reason for row in STEPS.get((episode.state, state), ())}:
         raise ValueError(f"episode {episode.episode_id} cannot go from {episode.state} to {state}")
     return replace(episode, state=state, state_since=now)

@@ -24,7 +24,7 @@ class Past:
     episode_id: str
     opened_at: int
     ended_at: int
-    """Seconds since 1970 UTC, as `opened_at`."""
+    """When it was over, or taken back after that; seconds since 1970 UTC, as `opened_at`."""
     state: EpisodeState
     merged_into: str = ""
     outcome: Outcome | None = None
@@ -56,7 +56,7 @@ class Handled(NamedTuple):
 
     memory: Memory
     decision: Decision | None
-    """About the open episode that it is about."""
+    """About the episode that it is about, where that is at hand."""
     taken: Taken
 
 
@@ -80,9 +80,10 @@ def forget(memory: Memory, now: int) -> Memory:
 
 
 def remember(memory: Memory, episode: Episode, now: int) -> Memory:
-    """An episode is over."""
+    """An episode is over, or one that was is taken back."""
     over = Past(episode.episode_id, episode.opened_at, now, episode.state, episode.merged_into, episode.people.outcome)
-    return replace(memory, past=(*memory.past, over))
+    others = tuple(past for past in memory.past if past.episode_id != over.episode_id)
+    return replace(memory, past=(*others, over))
 
 
 def lift(memory: Memory, feedback_id: str) -> Memory:
@@ -91,7 +92,7 @@ def lift(memory: Memory, feedback_id: str) -> Memory:
 
 
 def take_in(memory: Memory, feedback: Feedback, episode: Episode | None, now: int) -> Handled:
-    """Apply feedback to the open episode that it names, if that is open."""
+    """Apply feedback to the episode that it names: an open one, or one that is over and can still be retracted."""
 
     def done(result: FeedbackResult, after: Memory, decision: Decision | None = None) -> Handled:
         return Handled(after, decision, Taken(feedback.feedback_id, feedback.episode_id, result))
@@ -99,8 +100,9 @@ def take_in(memory: Memory, feedback: Feedback, episode: Episode | None, now: in
     if feedback.feedback_id in {name for name, _ in memory.applied}:
         return done(FeedbackResult.REPEATED, memory)
     memory = replace(memory, applied=(*memory.applied, (feedback.feedback_id, seconds(feedback.at))))
-    if episode is None:
-        return _about_the_past(memory, feedback, done_by=Taken(feedback.feedback_id, feedback.episode_id, _NOBODY))
+    if episode is None or episode.state.is_over:
+        taken = Taken(feedback.feedback_id, feedback.episode_id, FeedbackResult.UNKNOWN_EPISODE)
+        return _about_the_past(memory, feedback, episode, taken)
     said, people = feedback.said, episode.people
     if isinstance(said, Ask):
         return done(FeedbackResult.APPLIED, memory, asked(episode, now))
@@ -118,20 +120,21 @@ def take_in(memory: Memory, feedback: Feedback, episode: Episode | None, now: in
     return done(FeedbackResult.APPLIED, memory, decision)
 
 
-_NOBODY: Final = FeedbackResult.UNKNOWN_EPISODE
-
-
-def _about_the_past(memory: Memory, feedback: Feedback, done_by: Taken) -> Handled:
+def _about_the_past(memory: Memory, feedback: Feedback, episode: Episode | None, taken: Taken) -> Handled:
     """Of an episode that is over only the outcome can still be told."""
     for n, past in enumerate(memory.past):
         if past.episode_id != feedback.episode_id:
             continue
         if not isinstance(feedback.said, Conclude):
-            return Handled(memory, None, done_by._replace(result=FeedbackResult.EPISODE_OVER))
+            return Handled(memory, None, taken._replace(result=FeedbackResult.EPISODE_OVER))
         told = replace(past, outcome=feedback.said.outcome)
         after = replace(memory, past=(*memory.past[:n], told, *memory.past[n + 1 :]))
-        return Handled(after, None, done_by._replace(result=FeedbackResult.APPLIED))
-    return Handled(memory, None, done_by)
+        decision = None
+        if episode is not None:
+            people = replace(episode.people, outcome=feedback.said.outcome, outcome_at=feedback.at)
+            decision = Decision(replace(episode, people=people), (), Reason.HANDLED)
+        return Handled(after, decision, taken._replace(result=FeedbackResult.APPLIED))
+    return Handled(memory, None, taken)
 
 
 def _without(memory: Memory, episode_id: str) -> tuple[Mute, ...]:

@@ -5,37 +5,21 @@ The Faust agent, replays, benchmarks and tests all drive this object; there is n
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter
 
+from alerts.closed import Closed
 from alerts.comparisons import unlocated_share
-from alerts.episodes import (
-    Decision,
-    Drop,
-    Episode,
-    Learn,
-    Lift,
-    Tell,
-    Terms,
-    decide,
-    evidence_changed,
-    lying_over,
-    moved_away,
-    open_episode,
-    part_split_off,
-    split_of,
-    told_at_one_place,
-)
-from alerts.evidence import recount, touches
-from alerts.handling import Memory, Taken, active, forget, lift, remember, take_in, wait
+from alerts.episodes import Episode
+from alerts.following import Following
+from alerts.handling import Memory, Taken, active, wait
 from alerts.known import Ahead
-from alerts.publication import Ledger, Publication
+from alerts.publication import Publication
 from alerts.schedule import Arrival, Input, ReplaySchedule
 from alerts.telling import Moment, Teller
 from processors.calibration import Calibration
@@ -45,15 +29,15 @@ from processors.incidents import incidents
 from processors.layers import layer_messages, layers
 from processors.public_holidays import PublicHolidays
 from processors.records import Outcome
-from processors.tracking import Step, Tracker, overlap
-from schemas.alert import Alert, LookReport, UnitWeek
-from schemas.base import Contract, moment, seconds
+from processors.tracking import Tracker
+from schemas.alert import Alert, LookReport
+from schemas.base import Contract, moment
 from schemas.detection import Detection, DetectionSettings
 from schemas.episodes import Mute
 from schemas.feedback import Feedback
 from schemas.feeds import FeedNotice, feed_sentence
 from schemas.layers import LayerSettings, MapLayers
-from schemas.located import HEARTBEAT, LOCATED, Gate, Kind, LocatedArray, join, pick
+from schemas.located import HEARTBEAT, Gate, Kind, LocatedArray, join, pick
 from schemas.region import RegionFile
 
 #: Most looks of one `advance`: what they found is held in memory until it is sent.
@@ -90,7 +74,6 @@ class _State(Contract):
 
 
 _STATE = TypeAdapter(_State)
-_LEDGER = TypeAdapter(dict[str, dict[str, tuple[int, ...]]])
 
 
 class RegionMonitor:
@@ -111,21 +94,30 @@ class RegionMonitor:
     ) -> None:
         self.region = region
         self.detector = Detector(settings, region.zone, PublicHolidays(region.holidays))
-        self.episodes: dict[int, Episode] = {}
-        self.memory = Memory()
         self.last_look = 0
         self.calibration: Calibration | None = None
         self._settings = settings
         self._teller = Teller(region, self.detector, simulated=simulated, console_url=console_url)
-        self._tracker = Tracker()
+        self._following = Following(region.id, self.detector, self._teller, publication or Publication())
         self._schedule = schedule
         self._look: Look | None = None
-        self._publication = publication or Publication()
-        self._ledger = Ledger()
-        self._removed: list[LocatedArray] = []
         self._ahead: tuple[Ahead, int] | None = None
         self._unlocated: dict[str, float] = {}
-        self._taken: list[Taken] = []
+
+    @property
+    def episodes(self) -> Mapping[int, Episode]:
+        """Open ones, by number of the track."""
+        return self._following.open
+
+    @property
+    def closed(self) -> Closed:
+        """Episodes that are over and can still be retracted."""
+        return self._following.closed
+
+    @property
+    def memory(self) -> Memory:
+        """What is remembered of what people said."""
+        return self._following.memory
 
     # --- records in -------------------------------------------------------------------------------------------------
 
@@ -133,7 +125,7 @@ class RegionMonitor:
         """Apply revisions in any order, any number of times. Returns what became of each."""
         rows = self.detector.gated(rows)
         applied = self.detector.apply(rows)
-        self._note(applied.removed)
+        self._following.note(applied.removed)
         return _tally(rows["kind"], rows["gate"], applied.outcome)
 
     def advance(
@@ -163,18 +155,13 @@ class RegionMonitor:
         ahead = Ahead(self.detector, steps)
         for number, step in enumerate(self.detector.run(steps)):
             self._ahead = (ahead, number)
-            self._note(step.removed)
+            self._following.note(step.removed)
             outcomes.append(step.outcome)
             looks.append(self._conclude(step.look))
         self._ahead = None
         if not looks:
             return Counter(), []
         return _tally(steps.rows["kind"], gates, np.concatenate(outcomes)), looks
-
-    def _note(self, removed: LocatedArray) -> None:
-        """Remember what may be evidence of an episode and counts no more."""
-        if len(removed) and self.episodes:
-            self._removed.append(removed)
 
     # --- people -----------------------------------------------------------------------------------------------------
 
@@ -184,24 +171,11 @@ class RegionMonitor:
         The first look at or after the moment at which it was said acts on it, and tells what became of it: so neither
         the order in which feedback comes nor the moment at which it is read changes a result.
         """
-        self.memory = wait(self.memory, feedback)
+        self._following.memory = wait(self.memory, feedback)
 
     def mutes(self) -> tuple[Mute, ...]:
         """Everything that is muted as of the last look, the one that ends first at the beginning."""
         return active(self.memory, self.last_look)
-
-    def _hear(self, at: Moment) -> Iterator[Alert]:
-        """Act on what people said up to this look."""
-        by_id = {episode.episode_id: episode for episode in self.episodes.values()}
-        while self.memory.waiting and seconds(self.memory.waiting[0].at) <= at.as_of:
-            first, *rest = self.memory.waiting
-            memory = replace(self.memory, waiting=tuple(rest))
-            handled = take_in(memory, first, by_id.get(first.episode_id), at.as_of)
-            self.memory = handled.memory
-            self._taken.append(handled.taken)
-            if handled.decision is not None:
-                by_id[first.episode_id] = handled.decision.episode
-                yield from self._settle(handled.decision, at)
 
     # --- looks ------------------------------------------------------------------------------------------------------
 
@@ -213,92 +187,14 @@ class RegionMonitor:
         as_of = self.last_look = look.as_of
         self.calibration = look.calibration
         self._look = look
-        self._taken = []
         if look.refitted:  # then the detector is not ahead
             self._unlocated = unlocated_share(self.detector.store.kept(), as_of)
         if look.calibration is None:
             return LookOutcome(as_of, None, ())
-        self.memory = forget(self.memory, as_of)
-        alerts = tuple(self._decide(look, look.calibration))
+        at = Moment(as_of, look.calibration, self._known, look.heard, self.notices, self._unlocated)
+        alerts, taken = self._following.look(look.detections, at)
         report = self._report(look.detections, look.calibration, as_of) if look.detections else None
-        return LookOutcome(as_of, report, alerts, tuple(look.detections), look.calibration, tuple(self._taken))
-
-    def _decide(self, look: Look, calibration: Calibration) -> Iterator[Alert]:
-        at = Moment(look.as_of, calibration, self._known, look.heard, self.notices, self._unlocated, self.memory.mutes)
-        yield from self._hear(at)
-        yield from self._correct(look, at)
-        step = self._tracker.step(look.detections, look.as_of, calibration.threshold, calibration.floor)
-        yield from self._follow(step, at)
-
-    def _terms(self, calibration: Calibration) -> Terms:
-        return Terms(calibration.threshold, calibration.floor, self.memory.mutes)
-
-    def _follow(self, step: Step, at: Moment) -> Iterator[Alert]:
-        """New episodes, then all others in the order in which they opened, then what new ones split off from."""
-        others = list(self.episodes)
-        split: list[tuple[int, Detection]] = []
-        for track in step.opened:
-            parent = split_of(track.window, (self.episodes[number] for number in others))
-            if parent is not None:
-                split.append((parent.track, track.window))
-            name = self._episode_id(track.window)
-            decision = open_episode(
-                name, track.id, track.window, self._terms(at.calibration), parent.episode_id if parent else ""
-            )
-            yield from self._settle(decision, at)
-        found = {track.id: track.window for track in step.continued}
-        for number in others:
-            episode = self.episodes[number]
-            window = found.get(number)
-            under = "" if window is not None else lying_over(episode, self.episodes.values())
-            yield from self._settle(decide(episode, window, at.as_of, self._terms(at.calibration), under), at)
-        for number, part in split:
-            whole = self.episodes.get(number)
-            if whole is not None and overlap(part, whole.told) and not overlap(part, whole.now):
-                yield from self._settle(part_split_off(whole, at.as_of, self._terms(at.calibration)), at)
-        for stale in told_at_one_place(self.episodes.values(), at.as_of):
-            yield from self._settle(moved_away(stale, at.as_of, self._terms(at.calibration)), at)
-
-    def _settle(self, decision: Decision, at: Moment) -> Iterator[Alert]:
-        """Make a decision so: the episode, and what it asks for."""
-        episode = decision.episode
-        if episode.state.is_over:
-            self.episodes.pop(episode.track, None)
-            self.memory = remember(self.memory, episode, at.as_of)
-            for number, other in self.episodes.items():
-                if other.episode_id == episode.merged_into:
-                    self.episodes[number] = replace(other, absorbed=(*other.absorbed, episode.episode_id))
-        else:
-            self.episodes[episode.track] = episode
-        for instruction in decision.instructions:
-            match instruction:
-                case Tell():
-                    now = replace(at, mutes=self.memory.mutes)  # what was said or lifted at this look counts
-                    yield self._teller.alert(episode, instruction, now, self._published(episode.told))
-                case Learn():
-                    self.detector.remember(instruction.window)
-                case Drop():
-                    self._tracker.tracks = [track for track in self._tracker.tracks if track.id != instruction.track]
-                case Lift():
-                    self.memory = lift(self.memory, instruction.feedback_id)
-
-    def _published(self, told: Detection) -> tuple[UnitWeek, ...]:
-        """What those without the health permission may be told of the tiles and weeks of a window."""
-        merge_s = self._settings.merge_minutes * 60
-        return self._ledger.tell(told, self._known(), self._publication, self.detector.local, merge_s)
-
-    def _correct(self, look: Look, at: Moment) -> Iterator[Alert]:
-        """Count what was told again where records of it are gone."""
-        if not self._removed:
-            return
-        removed = join(self._removed)
-        self._removed.clear()
-        for episode in list(self.episodes.values()):
-            if touches(removed, episode.told):
-                told = recount(self._known(), episode.told, self._settings.merge_minutes * 60, self.detector.local)
-                standing = next((window for window in look.detections if overlap(window, episode.now)), None)
-                terms = self._terms(at.calibration)
-                yield from self._settle(evidence_changed(episode, told, standing, at.as_of, terms), at)
+        return LookOutcome(as_of, report, alerts, tuple(look.detections), look.calibration, taken)
 
     def _known(self) -> LocatedArray:
         """The rows that count as known at the present look."""
@@ -316,11 +212,6 @@ class RegionMonitor:
             yield from layer_messages(self.region.id, self._teller.grid, layers(found, today, settings))
 
     # --- what is said -----------------------------------------------------------------------------------------------
-
-    def _episode_id(self, window: Detection) -> str:
-        opened = moment(window.as_of).strftime("%Y%m%dT%H%M%SZ")
-        place = f"{self.region.id}/{window.ix}/{window.iy}/{window.radius_cells}/{window.span_s}/{window.as_of}"
-        return f"{self.region.id}-{opened}-{hashlib.blake2b(place.encode(), digest_size=4).hexdigest()}"
 
     def notices(self) -> tuple[FeedNotice, ...]:
         """What was wrong with feeds as of the last look."""
@@ -351,36 +242,27 @@ class RegionMonitor:
         schedule = self._schedule.state() if self._schedule else None
         state = _State(
             episodes=tuple(self.episodes.values()),
-            tracker=self._tracker,
+            tracker=self._following.tracker,
             last_look=self.last_look,
             schedule=(schedule[0], tuple(schedule[1])) if schedule else None,
             memory=self.memory,
             unlocated=self._unlocated,
         )
         parts["episodes"] = _STATE.dump_json(state)
-        # A backlog is applied before it is looked at: what it took back must not be forgotten in between.
-        parts["removed"] = join(self._removed).tobytes()
-        if self._ledger.is_changed:
-            parts["published"] = _LEDGER.dump_json(self._ledger.state())
+        parts |= self._following.snapshot()
         if schedule:
             parts["held"] = schedule[2]
         return parts
 
     def restore(self, parts: Mapping[str, bytes]) -> None:
         """Go on from all parts ever snapshot; then everything continues as if it had never stopped."""
-        own = {"episodes", "removed", "held", "published"}
-        self.detector.restore({name: part for name, part in parts.items() if name not in own})
+        self.detector.restore(parts)
         if "episodes" not in parts:
             return
         state = _STATE.validate_json(parts["episodes"])
-        self.episodes = {episode.track: episode for episode in state.episodes}
-        self._tracker = state.tracker
-        self.last_look = state.last_look
-        self.memory, self._unlocated = state.memory, state.unlocated
+        self._following.restore(state.episodes, state.tracker, state.memory, parts)
+        self.last_look, self._unlocated = state.last_look, state.unlocated
         self.calibration = self.detector.calibration
-        if parts.get("published"):
-            self._ledger.restore(_LEDGER.validate_json(parts["published"]))
-        self._removed = [join([np.frombuffer(parts["removed"], LOCATED)])] if parts.get("removed") else []
         if self._schedule and state.schedule:
             last_look_us, watermarks = state.schedule
             self._schedule.restore(last_look_us, list(watermarks), parts.get("held", b""))

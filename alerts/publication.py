@@ -127,7 +127,7 @@ class Ledger:
     ) -> tuple[UnitWeek, ...]:
         """What may be told of the tiles and weeks of a window, those with none left out; `rows` count as of now."""
         units = publication.units_of(window.ix, window.iy, window.radius_cells)
-        weeks = weeks_of(window, local)
+        weeks = self._kept(weeks_of(window, local))
         new = [unit for unit in units if any(unit.name not in self._told.get(name, {}) for name, _, _ in weeks)]
         if new:
             self._fix(new, weeks, rows, publication, merge_s)
@@ -137,6 +137,11 @@ class Ledger:
             for unit in units
             if any(self._told[name][unit.name])
         )
+
+    def _kept(self, weeks: list[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
+        """Weeks of which nothing was forgotten: of an older one a second figure could be told, and then subtracted."""
+        oldest = min(self._told) if len(self._told) >= REMEMBERED_WEEKS else ""
+        return [week for week in weeks if week[0] >= oldest]
 
     def _fix(
         self,

@@ -42,7 +42,8 @@ class Moment:
     """When each feed of the baseline was last heard, s."""
     notices: Callable[[], tuple[FeedNotice, ...]]
     unlocated_share: dict[str, float]
-    mutes: tuple[Mute, ...]
+    mutes: tuple[Mute, ...] = ()
+    """As they hold when the alert is made: feedback of the same look counts."""
 
 
 class Teller:
@@ -139,7 +140,7 @@ class Teller:
                 self._known_from(at.as_of, known),
                 {} if baseline is None else usual_in_a_week(baseline, told, local),
             ),
-            late_share={} if baseline is None else late_share(baseline, at.heard, told, local),
+            late_share={} if baseline is None else late_share(baseline, at.heard, told, at.as_of, local),
             unlocated_share=at.unlocated_share,
             state_since=moment(episode.state_since or episode.opened_at),
             history=episode.history,

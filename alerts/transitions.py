@@ -108,12 +108,19 @@ TRANSITIONS: Final[tuple[Transition, ...]] = (
         )
         for before in _OPEN
     ),
+    Transition(
+        EpisodeState.CLOSED,
+        EpisodeState.RETRACTED,
+        Reason.WITHDRAWN_LATER,
+        AlertReason.EVIDENCE_WITHDRAWN,
+        "Records behind it were withdrawn or amended after its end, and nothing that was told of it holds.",
+    ),
 )
 
 #: The steps between states that there are.
 STEPS: Final[Mapping[tuple[EpisodeState, EpisodeState], tuple[Transition, ...]]] = {
     (before, after): tuple(row for row in TRANSITIONS if (row.before, row.after) == (before, after))
-    for before in _OPEN
+    for before in EpisodeState
     for after in EpisodeState
     if any((row.before, row.after) == (before, after) for row in TRANSITIONS)
 }

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from alerts.phrases import (
     SOURCE_WORDS,
+    Peak,
     coordinates_words,
     day_words,
     length_words,
@@ -21,11 +22,13 @@ from alerts.phrases import (
     within_words,
 )
 from processors.calibration import MOST_DAYS
-from schemas.alert import Alert, AlertReason, EpisodeState, Paragraph, Spell, Window
+from schemas.alert import Alert, AlertReason, Compared, EpisodeState, Paragraph, Spell, Window
 from schemas.disclosure import Disclosed
 from schemas.episodes import Handling, Outcome, Passage
 
 SIMULATED = "[SIMULATED] "
+NOT_UNUSUAL = "What is left is not unusual."
+NOT_COMPARED = "Not compared: it no longer holds."
 _LITTLE = 0.05
 """Shares below this are not worth a sentence."""
 
@@ -64,11 +67,13 @@ def told_as(reason: AlertReason, state: EpisodeState, where: str, counts: str, s
         + {
             AlertReason.OPENED: f"Violence is emerging {where}: {counts}.",
             AlertReason.ESCALATED: f"Violence is growing {where}: {counts}.",
-            AlertReason.EVIDENCE_WITHDRAWN: f"Corrected: violence {where}: {counts}.",
+            AlertReason.EVIDENCE_WITHDRAWN: f"Corrected, as records of it were withdrawn or changed: violence {where}: "
+            f"{counts}.",
             AlertReason.CLOSED: f"Over: violence {where} is no longer unusual.",
-            AlertReason.MERGED: f"Joined: violence {where} is now followed as a part of a larger episode.",
-            AlertReason.SPLIT: f"Smaller: a part of this episode is now followed by itself; {where}: {counts}.",
-            AlertReason.MOVED: f"Moved: violence {where}: {counts}.",
+            AlertReason.MERGED: f"Joined: violence {where} is now followed together with violence next to it.",
+            AlertReason.SPLIT: f"Smaller: a part of this violence is now followed by itself; the rest is {where}: "
+            f"{counts}.",
+            AlertReason.MOVED: f"Moved: this violence is now {where}: {counts}.",
             AlertReason.MUTE_ENDED: f"Still unusual now that a mute has ended: violence {where}: {counts}.",
             AlertReason.ASKED: f"As asked: violence {where} is {state.value}: {counts}.",
         }[reason]
@@ -91,7 +96,7 @@ def paragraphs(alert: Alert, zone: ZoneInfo) -> tuple[Paragraph, ...]:
     """The text below the headline."""
     said = [
         Paragraph("where", "Where", where_text(alert.window, alert.place, alert.grid_reference, len(alert.polygons))),
-        Paragraph("when", "When", when_text(alert.window, zone) + _peak_text(alert)),
+        Paragraph("when", "When", when_text(alert.window, zone, alert.state) + _peak_text(alert)),
         Paragraph("how_many", "How many", _how_many(alert)),
         Paragraph("how_unusual", "How unusual", _how_unusual(alert)),
         Paragraph("compared", "Compared", _compared(alert, zone)),
@@ -109,42 +114,59 @@ def where_text(window: Window, place: str, grid_reference: str, outlines: int) -
     """Place name, grid reference or coordinates, radius, outline."""
     named = f"{place[0].upper()}{place[1:]}. " if place else ""
     centre = f"grid reference {grid_reference}" if grid_reference else coordinates_words(window)
-    drawn = " The outline of its cells is part of this alert." if outlines else ""
+    drawn = " Its outline is part of this alert." if outlines else ""
     return f"{named}Centre: {centre}; it reaches {length_words(window.radius_m)} from there.{drawn}"
 
 
-def when_text(window: Window, zone: ZoneInfo) -> str:
-    """The span of a window."""
+def when_text(window: Window, zone: ZoneInfo, state: EpisodeState) -> str:
+    """The span of a window. That of what is over is not of now, and the reader must not think so."""
     hours = "" if window.hours == "any" else f" Only {within_words(window).removeprefix('in ')} are counted."
-    return f"{moment_words(window.start, zone)} to {moment_words(window.end, zone)}.{hours}"
+    return f"{seen_words(state)}{moment_words(window.start, zone)} to {moment_words(window.end, zone)}.{hours}"
 
 
-def peak_text(first: int, last: int) -> str:
-    """The busiest hours."""
-    return f"between {first:02d}:00 and {last:02d}:00"
+def seen_words(state: EpisodeState) -> str:
+    """Before what is told of a window: of when that is."""
+    return {EpisodeState.CLOSED: "As last seen: ", EpisodeState.RETRACTED: "What is taken back: "}.get(state, "")
+
+
+def peak_text(peak: Peak, total: int, whose: str = "") -> str:
+    """The busiest hours, of so many incidents that were told, as a sentence."""
+    # What came in after a window was last seen is in the hours, and not in its counts: then no number is told.
+    many = "Most" if peak.of != total else f"All {total}" if peak.held == total else f"{peak.held} of the {total}"
+    of = f" of those{whose}" if many == "Most" and whose else whose
+    return f"{many}{of} happened between {peak.first:02d}:00 and {peak.last:02d}:00."
 
 
 def _peak_text(alert: Alert) -> str:
-    if not any(sum(hours) for hours in alert.by_hour.values()):
+    if alert.state is EpisodeState.RETRACTED or not any(sum(hours) for hours in alert.by_hour.values()):
         return ""
     peak = peak_of(alert.by_hour)
-    if peak is None:
-        return " No hours of the day stand out."
-    return f" {peak.held} of {peak.of} fell {peak_text(peak.first, peak.last)}."
+    return " No hours of the day stand out." if peak is None else f" {peak_text(peak, sum(alert.observed.values()))}"
 
 
 def _how_many(alert: Alert) -> str:
+    if alert.state is EpisodeState.RETRACTED:
+        left = [
+            f"{number_words(count, 'incident')} known to {SOURCE_WORDS[kind]}" for kind, count in alert.observed.items()
+        ]
+        return f"What is left: {listed(left)}."
     lines = [
         f"Known to {SOURCE_WORDS[name]}: {number_words(count, 'incident')}, "
         f"usually {usual_words(alert.expected[name])}."
         for name, count in alert.observed.items()
-        if count or alert.expected[name] >= 0.05
+        if count or alert.expected[name] >= _LITTLE
     ]
-    return " ".join([*lines, evidence_text(alert.evidence)]) if lines else "None is left."
+    return " ".join([*lines, evidence_text(alert.evidence, alert.state)])
 
 
-def evidence_text(evidence: str) -> str:
+def evidence_text(evidence: str, state: EpisodeState) -> str:
     """What drives it, and what only hospitals know."""
+    if state.is_over:
+        return {
+            "ed_only": "Only emergency departments saw more than usual: police records alone would not have shown it.",
+            "police_only": "Only police records were above the usual.",
+            "both": "Emergency departments and the police both saw more than usual.",
+        }[evidence]
     return {
         "ed_only": "Only emergency departments see more than usual: police records alone would not show it.",
         "police_only": "Only police records are above the usual.",
@@ -154,60 +176,68 @@ def evidence_text(evidence: str) -> str:
 
 def _how_unusual(alert: Alert) -> str:
     if alert.state is EpisodeState.RETRACTED:
-        return "What is left is not unusual."
+        return NOT_UNUSUAL
     words = recurrence_words(alert.recurrence_interval_days, MOST_DAYS)
-    text = f"By chance alone {words} across the whole area."
+    if alert.state is EpisodeState.CLOSED:
+        return f"As last seen, by chance alone this would happen {words} across the whole area."
+    text = f"By chance alone this would happen {words} across the whole area."
     if alert.permutation_p_value is not None:
         chance = alert.permutation_p_value
-        told = (
-            "less than 1 in a million" if chance < 1e-6 else f"about 1 in {round(1 / chance):,}" if chance else "none"
+        told = "less than 1 in a million" if chance < 1e-6 else f"about 1 in {float(f'{1 / chance:.2g}'):,.0f}"
+        text += (
+            " A second test, which does not use what is usual, puts the chance of so many at just this place and time "
+            f"at {told}."
         )
-        text += f" A second test, which asks nothing of what is usual, puts the chance for this one window at {told}."
     return text
 
 
 def _compared(alert: Alert, zone: ZoneInfo) -> str:
+    if alert.state is EpisodeState.RETRACTED:
+        return NOT_COMPARED
     if alert.compared is None:
         return "Nothing to compare with."
-    total = sum(alert.observed.values())
-    parts = [f"{number_words(total, 'incident').capitalize()} {within_words(alert.window)}."]
-    parts.append(spell_text("In the eight weeks before", alert.compared.last_8_weeks, zone))
-    parts.append(spell_text("Last year, in the weeks", alert.compared.last_year, zone, dated=True))
-    return " ".join(parts)
+    return compared_text(alert.compared, zone)
+
+
+def compared_text(compared: Compared, zone: ZoneInfo) -> str:
+    """Beside the eight weeks before, and the same time last year."""
+    before = spell_text("In the eight weeks before", compared.last_8_weeks, zone)
+    return f"{before} {spell_text('Last year', compared.last_year, zone, dated=True)}"
 
 
 def spell_text(when: str, spell: Spell | None, zone: ZoneInfo, dated: bool = False) -> str:
     """What was there in another time."""
     if spell is None:
-        return f"{when.removesuffix(', in the weeks')}: the records do not reach back so far."
+        return f"{when}: the records do not reach back so far."
     if dated:
-        when = f"{when} from {day_words(spell.start, zone)} to {day_words(spell.end, zone)}"
+        when = f"{when}, from {day_words(spell.start, zone)} to {day_words(spell.end, zone)}"
     count = sum(spell.observed.values())
-    per = sum(spell.per_window.values())
-    return f"{when}: {number_words(count, 'incident')} here, {usual_words(per)} in as long a time."
+    per = f", on average {usual_words(sum(spell.per_window.values()))} in as long a time" if count else ""
+    return f"{when}: {number_words(count, 'incident')} here{per}."
 
 
 def _not_known(alert: Alert) -> str:
-    parts = [notice.sentence for notice in alert.not_known]
+    parts = list(dict.fromkeys(notice.sentence for notice in alert.not_known))
     parts += [
-        f"About {share:.0%} of what {SOURCE_WORDS[name]} will know of this time is usually not here yet."
+        f"About {share:.0%} of what {SOURCE_WORDS[name]} will tell of this time has usually not come yet."
         for name, share in alert.late_share.items()
         if share >= _LITTLE
     ]
     parts += [
-        f"{share:.0%} of the newer records of {SOURCE_WORDS[name]} have no place or time good enough to be counted."
+        f"{share:.0%} of the newer records of {SOURCE_WORDS[name]} are not counted: their place or time is not known "
+        "well enough."
         for name, share in alert.unlocated_share.items()
         if share >= _LITTLE
     ]
-    return " ".join(parts) if parts else "Nothing out of the ordinary: all feeds report as usual."
+    return " ".join(parts) if parts else "Nothing out of the ordinary: all sources report as usual."
 
 
 _REASON_WORDS = {
     AlertReason.OPENED: "opened",
-    AlertReason.ESCALATED: "escalated",
+    AlertReason.ESCALATED: "grew",
     AlertReason.EVIDENCE_WITHDRAWN: "corrected",
     AlertReason.CLOSED: "closed",
-    AlertReason.MERGED: "joined to another episode",
+    AlertReason.MERGED: "joined to another",
     AlertReason.SPLIT: "split",
     AlertReason.MOVED: "moved",
     AlertReason.MUTE_ENDED: "told again after a mute",
@@ -224,15 +254,18 @@ _OUTCOME_WORDS = {
 def history_text(alert: Alert | Disclosed, zone: ZoneInfo) -> str:
     """Where it stands, what was told of it before, and what people did."""
     since = f" since {moment_words(alert.state_since, zone)}" if alert.state_since else ""
-    parts = [f"{alert.state.value.capitalize()}{since}. Revision {alert.revision} of episode {alert.episode_id}."]
-    if alert.history:
-        parts.append(f"So far: {listed([_passage(one, zone) for one in alert.history])}.")
+    number = f"alert {alert.revision}" if alert.revision > 1 else "the first alert"
+    parts = [f"{alert.state.value.capitalize()}{since}.", f"This is {number} about episode {alert.episode_id}."]
+    before = [_passage(one, zone) for one in alert.history if one.revision < alert.revision]
+    if before:
+        parts.append(f"Before: {listed(before)}.")
     if alert.split_from:
         parts.append(f"It split off from episode {alert.split_from}.")
     if alert.absorbed:
         parts.append(f"It took in {'episode' if len(alert.absorbed) == 1 else 'episodes'} {listed(alert.absorbed)}.")
     if alert.merged_into:
-        parts.append(f"It goes on as a part of episode {alert.merged_into}.")
+        retracted = alert.state is EpisodeState.RETRACTED
+        parts.append(f"It {'had gone' if retracted else 'goes'} on as a part of episode {alert.merged_into}.")
     parts += _people(alert.people, zone)
     if alert.muted_until is not None:
         held = "This revision is held by a mute" if alert.muted else "Its place is muted"
@@ -242,7 +275,7 @@ def history_text(alert: Alert | Disclosed, zone: ZoneInfo) -> str:
 
 def _passage(passage: Passage, zone: ZoneInfo) -> str:
     word = "taken back" if passage.state is EpisodeState.RETRACTED else _REASON_WORDS[passage.reason]
-    return f"{word} {moment_words(passage.at, zone)}{' (muted)' if passage.muted else ''}"
+    return f"{word} {moment_words(passage.at, zone)}{' (held by a mute)' if passage.muted else ''}"
 
 
 def _people(people: Handling, zone: ZoneInfo) -> list[str]:
@@ -258,12 +291,18 @@ def _people(people: Handling, zone: ZoneInfo) -> list[str]:
 
 def review_text(alert: Alert | Disclosed, zone: ZoneInfo) -> str:
     """When to look again, and until when it holds."""
+    if alert.state is EpisodeState.RETRACTED:
+        return "No review is needed. Do not rely on anything that was told of it before."
+    if alert.state is EpisodeState.CLOSED:
+        return "No review is needed."
+    if alert.review_at is not None and alert.review_at == alert.expires_at:
+        return f"Look at it again by {moment_words(alert.review_at, zone)}; do not rely on this alert after that."
     parts = []
     if alert.review_at is not None:
-        parts.append(f"Suggested by {moment_words(alert.review_at, zone)}.")
+        parts.append(f"Look at it again by {moment_words(alert.review_at, zone)}.")
     if alert.expires_at is not None:
-        parts.append(f"Do not rely on it after {moment_words(alert.expires_at, zone)}.")
-    return " ".join(parts) if parts else "None needed."
+        parts.append(f"Do not rely on this alert after {moment_words(alert.expires_at, zone)}.")
+    return " ".join(parts)
 
 
 def marking_text(marking: str, handling: str, simulated: bool) -> str:

@@ -16,8 +16,9 @@ from schemas.located import Gate, Kind, LocatedArray, join, pick
 from schemas.reasons import RejectReason
 from schemas.region import RegionFile
 from schemas.settings import Settings
+from streams.desks import Registry
 from streams.incident_file import Period, SourceMessage, read_incidents
-from streams.ingest import RawMessage, Registry, take_in
+from streams.ingest import RawMessage, take_in
 
 SIMULATED_FILE: Final = "The records of the file are simulated."
 

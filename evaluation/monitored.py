@@ -127,5 +127,5 @@ class _Follower:
         for alert in outcome.alerts:
             told = self._of_episode[alert.episode_id][1]
             told.revisions = alert.revision
-            if alert.state in (EpisodeState.CLOSED, EpisodeState.RETRACTED):
+            if alert.state.is_over and told.closed_at is None:  # what is closed may be retracted later
                 told.closed_at = outcome.as_of

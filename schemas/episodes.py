@@ -25,11 +25,11 @@ class EpisodeState(StrEnum):
     CLOSED = "closed"
     """It was below the closing level for a day, or went on as part of another episode."""
     RETRACTED = "retracted"
-    """The records that opened it were withdrawn or amended away."""
+    """The records behind it were withdrawn or amended away, before its end or after it."""
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing follows."""
+        """Whether it is followed no more. Of what is closed a retraction can come still, and nothing else."""
         return self in (EpisodeState.CLOSED, EpisodeState.RETRACTED)
 
 
@@ -93,6 +93,10 @@ class Reason(StrEnum):
     """Records of what was told were withdrawn or amended; what is found now is told instead."""
     WITHDRAWN = "withdrawn"
     """The records behind it were withdrawn or amended away."""
+    WITHDRAWN_LATER = "withdrawn_later"
+    """It was closed, and then the records behind it were withdrawn or amended away."""
+    ENOUGH_LEFT = "enough_left"
+    """It was closed, then records behind it were withdrawn or amended, and something that was told of it holds."""
     ASKED = "asked"
     """A person asked how it stands."""
     HANDLED = "handled"

@@ -11,6 +11,7 @@ from alerts.handling import REMEMBERED_S
 from alerts.monitor import LookOutcome, RegionMonitor
 from alerts.mutes import is_active
 from alerts.transitions import STEPS, WITHIN_A_STATE
+from processors.detector import KEEP_DAYS
 from processors.tracking import LINGER_S, overlap
 from schemas.alert import Alert
 from schemas.base import seconds
@@ -29,18 +30,21 @@ class Watch:
     stories: dict[str, list[Alert]] = field(default_factory=dict)
     before: dict[str, int] = field(default_factory=dict)
     """Revision of each episode that was open when the watch began."""
+    ended: dict[str, int] = field(default_factory=dict)
+    """The same of those that were closed, and could still be retracted."""
     faults: list[str] = field(default_factory=list)
 
     def began(self) -> None:
         """What was open before the first look."""
         self.before = {one.episode_id: one.revision for one in self.monitor.episodes.values()}
+        self.ended = {one.episode_id: one.revision for one in self.monitor.closed}
 
     def look(self, outcome: LookOutcome) -> None:
         """Check one look."""
         for alert in outcome.alerts:
             story = self.stories.setdefault(alert.episode_id, [])
             self.faults += [f"{alert.episode_id}.{alert.revision}: {fault}" for fault in faults_of(alert)]
-            first = self.before.get(alert.episode_id, 0)
+            first = (self.before | self.ended).get(alert.episode_id, 0)
             self.faults += [f"{alert.episode_id}.{alert.revision}: {fault}" for fault in steps_of(story, alert, first)]
             story.append(alert)
         self._check_open(outcome.as_of)
@@ -53,12 +57,26 @@ class Watch:
         open_now = {episode.episode_id for episode in episodes}
         if open_now != (told | set(self.before)) - over:
             self.faults.append(f"open are {sorted(open_now)}, and told as open {sorted(told)}")
+        self._check_closed(as_of, open_now)
         lately = {name for name in over if as_of - seconds(self.stories[name][-1].as_of) < REMEMBERED_S - DAY_S}
         if not lately <= {past.episode_id for past in self.monitor.memory.past}:
             self.faults.append("an episode that is over is forgotten")
         for mute in self.monitor.mutes():
             if not is_active(mute, as_of):
                 self.faults.append(f"mute {mute.feedback_id} has ended and is listed")
+
+    def _check_closed(self, as_of: int, open_now: set[str]) -> None:
+        """What can still be retracted is closed, and the region has the records that it was told of."""
+        kept = {episode.episode_id for episode in self.monitor.closed}
+        if kept & open_now:
+            self.faults.append(f"open and closed are {sorted(kept & open_now)}")
+        kept_from = as_of - (self.monitor.detector.settings.baseline_days + KEEP_DAYS) * DAY_S
+        for name, story in self.stories.items():
+            begins = [seconds(alert.window.start) for alert in story]
+            is_closed = story[-1].state is EpisodeState.CLOSED
+            must, may = is_closed and min(begins) >= kept_from, is_closed and begins[-1] >= kept_from
+            if not must <= (name in kept) <= may:
+                self.faults.append(f"{name} can{'' if name in kept else 'not'} be retracted, {story[-1].state.value}")
 
 
 def faults_of(alert: Alert) -> list[str]:
@@ -85,7 +103,8 @@ def faults_of(alert: Alert) -> list[str]:
         "is reviewed before it is sent": alert.review_at is None or alert.review_at > alert.as_of,
         "is merged into itself": alert.merged_into != alert.episode_id,
         "split off from itself": alert.split_from != alert.episode_id,
-        "is merged and does not say into what": (alert.reason is AlertReason.MERGED) == bool(alert.merged_into),
+        "is merged and does not say into what": bool(alert.merged_into)
+        == (AlertReason.MERGED in {alert.reason, *(passage.reason for passage in alert.history)}),
         "misses a paragraph": [part.name for part in alert.paragraphs][:9]
         == ["where", "when", "how_many", "how_unusual", "compared", "not_known", "history", "review", "marking"],
         "is simulated and does not say so first": alert.simulated == alert.headline.startswith("[SIMULATED]"),
@@ -110,13 +129,15 @@ def steps_of(story: Sequence[Alert], alert: Alert, revision: int) -> list[str]:
         faults.append("it opens as something else than emerging")
     if last is None:
         return faults
-    if last.state.is_over:
-        faults.append("something follows its end")
+    if last.state.is_over and (last.state, alert.state) != (EpisodeState.CLOSED, EpisodeState.RETRACTED):
+        faults.append("something follows its end that is not the retraction of what was closed")
     if alert.as_of < last.as_of or alert.opened_at != last.opened_at or alert.split_from != last.split_from:
         faults.append("it tells another beginning, or goes back in time")
     if not set(last.absorbed) <= set(alert.absorbed):
         faults.append("it forgets what it took in")
     # States between two revisions may have changed quietly; the last step must be one of the table, or none.
+    if last.state.is_over and (last.state, alert.state) not in STEPS:
+        faults.append(f"nothing leads from {last.state.value} to {alert.state.value}")
     if alert.state is not last.state and alert.state not in {after for _, after in STEPS}:
         faults.append(f"nothing leads to {alert.state.value}")
     if alert.state is last.state and alert.reason not in WITHIN_A_STATE:

@@ -144,7 +144,7 @@ def test_pages_have_marking_review_text_in_order_and_room_for_notes() -> None:
     headings = re.findall(r"<dt>([^<]+)</dt>", page)
     told = "Where, When, How many, How unusual, Compared, What is not known, State and history, Review, Marking"
     assert ", ".join(headings) == told
-    assert "Suggested by Mon 2 March 2026, 12:00." in page
+    assert "Look at it again by Mon 2 March 2026, 12:00." in page
     assert "Notes of the meeting" in page
     assert page.count("<svg") == 2
 

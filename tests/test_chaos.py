@@ -27,7 +27,8 @@ from schemas.located import HEARTBEAT, KIND_NAMES
 from schemas.reasons import RejectReason
 from schemas.region import load_region
 from schemas.settings import load_settings
-from streams.ingest import RawMessage, Registry, take_in
+from streams.desks import Registry
+from streams.ingest import RawMessage, take_in
 from tests.builders import NOW, alert, hampshire
 from tests.running import ROOT
 from tests.servers.fixtures import missing

@@ -19,13 +19,13 @@ from schemas.alert import AlertEvent
 from schemas.detection import DAY_S, HOUR_S, DetectionSettings
 from schemas.located import Kind, LocatedArray, Status
 from schemas.settings import Settings
-from streams import pipeline
+from streams import monitor_agent
 from streams.accounting import Accounting
 from streams.audit import AuditTrail, entries_of
 from streams.fetch import Fetch
 from streams.located import LocatedBatch
 from streams.metrics import Metrics
-from streams.pipeline import Monitoring
+from streams.monitor_agent import Monitoring
 from streams.state import RegionState
 from streams.topics import Topics
 from tests.builders import NOW, hampshire
@@ -170,7 +170,7 @@ def fetches() -> list[Fetch]:
 def few_looks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """So few that a worker dies between looks that were due together."""
     monkeypatch.setattr(heart, "LOOKS_AT_ONCE", 7)
-    monkeypatch.setattr(pipeline, "LOOKS_AT_ONCE", 7)
+    monkeypatch.setattr(monitor_agent, "LOOKS_AT_ONCE", 7)
 
 
 @pytest.mark.parametrize("seed", [9, 10, 11])

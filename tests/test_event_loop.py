@@ -14,11 +14,11 @@ from schemas.located import Kind
 from schemas.settings import Settings
 from streams import app
 from streams.accounting import Accounting
+from streams.desks import Registry
 from streams.express import PIECE
 from streams.fetch import Fetch
-from streams.ingest import Registry
+from streams.ingest_agent import Ingest
 from streams.metrics import Metrics
-from streams.pipeline import Ingest
 from tests.builders import NOW, hampshire, police_event, raw
 from tests.running import Installation, running_worker, until
 

@@ -17,8 +17,9 @@ from schemas.express import EXPRESS
 from schemas.located import Kind, join, record_hash, record_hashes
 from schemas.personal import personal_data_in
 from streams import ingest
+from streams.desks import Registry
 from streams.express import ALL, PIECE, USUAL_BYTES, RawMessage, Sorted, Spot, pieces, sort_out
-from streams.ingest import Intake, Registry, take_in
+from streams.ingest import Intake, take_in
 from tests.builders import (
     ED_SOURCE,
     GUILDHALL,

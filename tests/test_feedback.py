@@ -19,12 +19,13 @@ from schemas.settings import Settings
 from streams.accounting import Accounting
 from streams.audit import AuditTrail
 from streams.codec import Rejected
+from streams.desks import Registry
 from streams.feedback import parse_feedback
 from streams.fetch import Fetch
-from streams.ingest import Registry
+from streams.ingest_agent import Ingest
 from streams.located import LocatedBatch, said, tick
 from streams.metrics import Metrics
-from streams.pipeline import Ingest, Monitoring
+from streams.monitor_agent import Monitoring
 from streams.state import RegionState
 from streams.topics import Topics
 from tests.builders import NOW, FakeClock, hampshire

@@ -15,6 +15,7 @@ import pytest
 from schemas.located import Kind
 from schemas.reasons import RejectReason
 from streams.codec import Accepted, parse
+from streams.desks import Registry
 from streams.incident_file import (
     REQUIRED,
     UNREADABLE,
@@ -25,7 +26,7 @@ from streams.incident_file import (
     read_incidents,
     row_messages,
 )
-from streams.ingest import RawMessage, Registry, take_in
+from streams.ingest import RawMessage, take_in
 from tests.builders import ED_SOURCE, NOW, POLICE_SOURCE, hampshire
 
 ALWAYS = Period(None, None)

@@ -15,7 +15,8 @@ from processors.grid import Grid
 from schemas.located import HEARTBEAT, Gate, Kind, LocatedArray, Status, join, record_hash
 from schemas.reasons import RejectReason
 from schemas.region import RegionFileError
-from streams.ingest import Intake, RawMessage, Registry, take_in
+from streams.desks import Registry
+from streams.ingest import Intake, RawMessage, take_in
 from tests.builders import (
     ED_SOURCE,
     GUILDHALL,

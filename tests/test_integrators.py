@@ -40,7 +40,8 @@ from schemas.region import Source, load_region
 from schemas.settings import Settings
 from simulation.profile import ED_CATEGORIES, LOCATION_TYPES, POLICE_CATEGORIES
 from streams.codec import Accepted, Headers, Rejected, parse
-from streams.ingest import Intake, RawMessage, Registry, take_in
+from streams.desks import Registry
+from streams.ingest import Intake, RawMessage, take_in
 from streams.topics import DAY_MS, Topics, create_topics, topic_table
 from tests.servers.kafka import KafkaServer
 

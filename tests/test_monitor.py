@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -12,85 +12,28 @@ import pytest
 from alerts.handling import precision
 from alerts.monitor import LookOutcome, RegionMonitor
 from alerts.schedule import ReplaySchedule
-from schemas.alert import Alert, AlertReason, EpisodeState
+from schemas.alert import AlertReason, EpisodeState
 from schemas.base import moment
-from schemas.detection import DAY_S, HOUR_S, DetectionSettings
+from schemas.detection import DAY_S, HOUR_S
 from schemas.episodes import Outcome
-from schemas.feedback import Acknowledge, Ask, Assign, Conclude, Feedback, FeedbackResult, Mute, Unmute
+from schemas.feedback import Acknowledge, Ask, Assign, Conclude, FeedbackResult, Mute
 from schemas.located import LOCATED, Kind, LocatedArray, Status
 from tests.builders import hampshire
+from tests.builders_monitor import CENTRE, NOW, SETTINGS, everything, hotspot, only, quiet, restored, said, withdrawn
 
 GOLDEN = Path(__file__).parent / "golden" / "alert.json"
-START = int(datetime(2025, 1, 6, tzinfo=UTC).timestamp())
-DAYS = 150
-NOW = START + DAYS * DAY_S + 22 * HOUR_S
-#: A short calibration: what is tested here is what follows from a threshold, not the threshold.
-SETTINGS = DetectionSettings(calibration_days=84, baseline_days=365)
-CENTRE = (1780, 460)
-
-
-def background(seed: int = 7) -> LocatedArray:
-    """Five police incidents a day over some 600 cells, a third of them also as ED attendances elsewhere; no hotspot."""
-    rng = np.random.default_rng(seed)
-    n = DAYS * 7
-    rows = np.zeros(n, LOCATED)
-    rows["record"] = np.arange(1, n + 1)
-    rows["revision"] = 1
-    rows["kind"] = np.where(rng.random(n) < 0.3, Kind.ED, Kind.POLICE)
-    rows["ix"] = CENTRE[0] + rng.normal(0, 14, n).astype(np.int32)
-    rows["iy"] = CENTRE[1] + rng.normal(0, 14, n).astype(np.int32)
-    rows["occurred"] = START + np.sort(rng.integers(0, DAYS * DAY_S, n))
-    rows["recorded_us"] = (rows["occurred"] + 1800) * 1_000_000
-    rows["weight"] = 1
-    return rows
-
-
-def hotspot(count: int = 9) -> LocatedArray:
-    """Incidents of the last 20 hours in two neighbouring cells of a quiet place, from both kinds."""
-    rows = np.zeros(count, LOCATED)
-    rows["record"] = np.arange(1_000_000, 1_000_000 + count)
-    rows["revision"] = 1
-    rows["kind"] = np.arange(count) % 2
-    rows["ix"] = CENTRE[0] + 12 + np.arange(count) % 2
-    rows["iy"] = CENTRE[1] - 12
-    rows["occurred"] = NOW - np.arange(count) * 2 * HOUR_S - HOUR_S
-    rows["recorded_us"] = (rows["occurred"] + 600) * 1_000_000
-    rows["weight"] = 1
-    return rows
-
-
-def withdrawn(rows: LocatedArray) -> LocatedArray:
-    """The withdrawal of each row."""
-    gone = rows.copy()
-    gone["revision"] += 1
-    gone["status"] = Status.WITHDRAWN
-    gone["ix"] = gone["iy"] = 0
-    gone["recorded_us"] = (NOW + HOUR_S) * 1_000_000
-    gone["occurred"] = NOW + HOUR_S
-    return gone
 
 
 @pytest.fixture(scope="module")
 def quiet_parts() -> dict[str, bytes]:
     """State of a region with its background and a calibration, to start tests from."""
-    monitor = RegionMonitor(hampshire(), SETTINGS)
-    monitor.apply(background())
-    monitor.look(NOW - DAY_S)
-    return monitor.snapshot()
+    return quiet()
 
 
 @pytest.fixture
-def monitor(quiet_parts: dict[str, bytes]) -> RegionMonitor:
+def monitor() -> RegionMonitor:
     """A calibrated region. What must always hold of its alerts is checked after the test (tests/conftest.py)."""
-    restored = RegionMonitor(hampshire(), SETTINGS)
-    restored.restore(quiet_parts)
-    return restored
-
-
-def only(outcome: LookOutcome) -> Alert:
-    """The one alert of a look."""
-    (alert,) = outcome.alerts
-    return alert
+    return restored(quiet())
 
 
 def test_an_alert_is_as_it_always_was(monitor: RegionMonitor) -> None:
@@ -206,25 +149,7 @@ def test_what_a_backlog_took_back_is_not_forgotten_by_a_crash_before_the_look(mo
     assert (alert.episode_id, alert.state) == (opened.episode_id, EpisodeState.RETRACTED)
 
 
-def everything(monitor: RegionMonitor) -> dict[str, bytes]:
-    """All parts of a state, also those that have not changed since the last snapshot."""
-    store = monitor.detector.store
-    store.mark(np.unique((store.rows()["occurred"] + 3 * DAY_S) // (7 * DAY_S)).astype(np.int64))
-    monitor.detector._unsaved |= {"baseline", "calibration"}
-    return monitor.snapshot()
-
-
 # --- people ---------------------------------------------------------------------------------------------------------
-
-Said = Acknowledge | Assign | Ask | Conclude | Mute | Unmute
-
-
-def said(what: Said, alert: Alert, *, name: str = "f1", hours: float = 1) -> Feedback:
-    """Feedback on the episode of an alert, so many hours after NOW."""
-    at = moment(NOW) + timedelta(hours=hours)
-    return Feedback(
-        feedback_id=name, region="hampshire", episode_id=alert.episode_id, at=at, actor="CANARY@example.org", said=what
-    )
 
 
 def test_feedback_is_applied_once_and_in_the_order_in_which_it_was_said(quiet_parts: dict[str, bytes]) -> None:

@@ -66,8 +66,8 @@ HEADLINES: dict[str, tuple[dict[str, Any], str]] = {
      "Violence is growing 2.4 km north-east of Eastleigh: 13 incidents in the weekend nights (Friday and Saturday, "
      "18:00 to 06:00) of 4 weeks, where about 5 are usual (known to the police only)."),
     "corrected": ({**PLACE, "reason": AlertReason.EVIDENCE_WITHDRAWN},
-     "Corrected: violence 2.4 km north-east of Eastleigh: 5 incidents in 3 days, where less than one is usual "
-     "(2 known to emergency departments and 3 known to the police)."),
+     "Corrected, as records of it were withdrawn or changed: violence 2.4 km north-east of Eastleigh: 5 incidents in 3 "
+     "days, where less than one is usual (2 known to emergency departments and 3 known to the police)."),
     "retracted": (
      {**PLACE, "reason": AlertReason.EVIDENCE_WITHDRAWN, "state": RETRACTED, "observed": {"ed": 0, "police": 0}},
      "Taken back: what was told of violence 2.4 km north-east of Eastleigh no longer holds, because records of it were "
@@ -75,13 +75,13 @@ HEADLINES: dict[str, tuple[dict[str, Any], str]] = {
     "closed": ({**PLACE, "reason": AlertReason.CLOSED, "state": CLOSED},
      "Over: violence 2.4 km north-east of Eastleigh is no longer unusual."),
     "merged": ({**PLACE, "reason": AlertReason.MERGED, "state": CLOSED, "merged_into": "e0"},
-     "Joined: violence 2.4 km north-east of Eastleigh is now followed as a part of a larger episode."),
+     "Joined: violence 2.4 km north-east of Eastleigh is now followed together with violence next to it."),
     "split": ({**PLACE, **POLICE, "reason": AlertReason.SPLIT, "state": STEADY},
-     "Smaller: a part of this episode is now followed by itself; 2.4 km north-east of Eastleigh: 13 incidents in 3 "
-     "days, where about 5 are usual (known to the police only)."),
+     "Smaller: a part of this violence is now followed by itself; the rest is 2.4 km north-east of Eastleigh: 13 "
+     "incidents in 3 days, where about 5 are usual (known to the police only)."),
     "moved": ({**PLACE, **POLICE, "reason": AlertReason.MOVED, "state": STEADY},
-     "Moved: violence 2.4 km north-east of Eastleigh: 13 incidents in 3 days, where about 5 are usual (known to the "
-     "police only)."),
+     "Moved: this violence is now 2.4 km north-east of Eastleigh: 13 incidents in 3 days, where about 5 are usual "
+     "(known to the police only)."),
     "after a mute": ({"place": "in Shirley", **POLICE, "reason": AlertReason.MUTE_ENDED, "state": STEADY},
      "Still unusual now that a mute has ended: violence in Shirley: 13 incidents in 3 days, where about 5 are usual "
      "(known to the police only)."),
@@ -108,11 +108,14 @@ def test_the_demo_has_a_colour_for_every_reason() -> None:
     assert set(COLOURS) == set(AlertReason)
 
 
+HARD = ("ED", "score", "baseline", "expected", "interval", "window", "cell", "detection", "revision", "episode")
+
+
 def test_a_headline_needs_no_glossary() -> None:
     """No word of the trade, no number with a decimal but a distance, and one sentence."""
     for fields, _ in HEADLINES.values():
         words = headline(alert(**fields))
-        for hard in ("ED", "score", "baseline", "expected", "interval", "window", "cell", "detection", "revision"):
+        for hard in HARD:
             assert not re.search(rf"\b{hard}\b", words)
         assert words.endswith(".")
 
@@ -195,6 +198,32 @@ SITUATIONS: dict[str, dict[str, Any]] = {
         "permutation_p_value": None,
         "history": (PASSAGES[0], Passage(2, NOW, RETRACTED, AlertReason.EVIDENCE_WITHDRAWN)),
         "review_at": None,
+    },
+    "closed": {
+        "reason": AlertReason.CLOSED,
+        "state": CLOSED,
+        "revision": 3,
+        "observed": {"ed": 1, "police": 3},  # one more is known by now than when it was last seen
+        "permutation_p_value": None,
+        "recurrence_interval_days": 6.3,
+        "history": (*PASSAGES, Passage(3, NOW, CLOSED, AlertReason.CLOSED)),
+        "review_at": None,
+        "expires_at": NOW + timedelta(days=1),
+    },
+    "merged-and-retracted-later": {
+        "reason": AlertReason.EVIDENCE_WITHDRAWN,
+        "state": RETRACTED,
+        "revision": 4,
+        "merged_into": "e0",
+        "observed": {"ed": 0, "police": 1},
+        "permutation_p_value": None,
+        "history": (
+            *PASSAGES,
+            Passage(3, NOW - timedelta(days=1), CLOSED, AlertReason.MERGED),
+            Passage(4, NOW, RETRACTED, AlertReason.EVIDENCE_WITHDRAWN),
+        ),
+        "review_at": None,
+        "expires_at": NOW + timedelta(days=1),
     },
     "merged": {
         "reason": AlertReason.MERGED,

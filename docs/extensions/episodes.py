@@ -17,8 +17,9 @@ from alerts.mutes import ESCALATION, ESCALATION_INCIDENTS
 from alerts.transitions import STEPS, TRANSITIONS, WITHIN_A_STATE
 from docs.extensions.tables import code, table
 from docs.extensions.written import write
+from processors.detector import KEEP_DAYS
 from processors.tracking import LINGER_S
-from schemas.detection import HOUR_S
+from schemas.detection import HOUR_S, DetectionSettings
 from schemas.episodes import EpisodeState, Outcome, Reason
 from schemas.feedback import MOST_MUTED, FeedbackResult
 
@@ -52,7 +53,7 @@ _MEANINGS: Final[Mapping[EpisodeState, str]] = {
     EpisodeState.STEADY: "It is still above the threshold, and has not grown for a day.",
     EpisodeState.RECEDING: "Its score has fallen below the threshold, but not below the closing level.",
     EpisodeState.CLOSED: "It was below the closing level for a day, or went on as a part of another episode.",
-    EpisodeState.RETRACTED: "The records that opened it were withdrawn or amended away.",
+    EpisodeState.RETRACTED: "The records behind it were withdrawn or amended away, before its end or after it.",
 }
 
 
@@ -112,9 +113,11 @@ def _arrows() -> Iterator[str]:
     yield f'<circle cx="40" cy="{emerging.y:g}" r="9" fill="{_INK}"/>'
     yield _arrow(Point(49, emerging.y), Point(emerging.x - _SIZE[0] / 2, emerging.y), 0, _labels(None, opens[0]), 0.25)
     for before, after in STEPS:
+        begin, end = _CENTRES[before], _CENTRES[after]
         if not after.is_over:
-            begin, end = _CENTRES[before], _CENTRES[after]
             yield _arrow(_edge(begin, end), _edge(end, begin), 26, _labels(before, after), 0.36)
+        elif before.is_over:
+            yield _arrow(_edge(begin, end), _edge(end, begin), 0, _labels(before, after))
     for after in EpisodeState:
         if after.is_over:
             # Every open state leads there for the same reasons: one arrow from the box stands for all.
@@ -178,6 +181,7 @@ def page() -> str:
         steady=STEADY_AFTER_S // HOUR_S,
         linger=LINGER_S // HOUR_S,
         muted=MOST_MUTED.days,
+        kept=DetectionSettings().baseline_days + KEEP_DAYS,
     )
 
 
@@ -235,10 +239,24 @@ reaches the threshold by itself. It names where it came from in `split_from`. Th
 with the window that is left: what was told of two open episodes then lies in two places. Where two were told of at one
 place for {linger} hours in another way, and are found in two, the one that moved is told again (`moved`).
 
-**Evidence that goes.** Where records of what was told are withdrawn or amended, the told window is counted again.
-With enough left it is corrected. With too little left, but a window that stands at the same place, that window is
-told instead. With neither, the episode is retracted. A retraction reaches everybody who heard of the episode, muted
-or not.
+**Evidence that goes.** Where records of what was told of an open episode are withdrawn or amended, the told window is
+counted again. With enough left it is corrected. With too little left, but a window that stands at the same place, that
+window is told instead. With neither, the episode is retracted. A retraction reaches everybody who heard of the
+episode, muted or not.
+
+**Evidence that goes after the end.** Where records behind a closed episode are withdrawn or amended, *all* windows that
+were told of it are counted again, against the closing level by which they were told. When none of them holds any more,
+it is retracted, like an open one. As long as one holds, nothing is said: that there was something, and that it is over,
+is as true as before; nobody acts on the counts of what is over; and each small correction of old records would be one
+more message to read. A region can retract an episode for as long as it keeps all records behind it, {kept} days by
+default (`baseline_days` and a week) from the beginning of the first window: what is older it does not have, and a
+withdrawal of it changes nothing. A route knows for 400 days what it was told, and passes a retraction on so long.
+
+**Evidence and other episodes.** Each episode is judged by the windows that were told of it, and by no other. After a
+split, or after one was told to have moved, the windows that were told before stand behind the other episode: from then
+on only what is told later counts. A merged episode keeps its own windows: it can be retracted while the one that it
+went on in stands. That one has windows of its own, in which the same records may count. A record that an amendment
+moves to another place is gone here, and counts there.
 
 ## What people do
 
@@ -266,9 +284,10 @@ a while, two days at most.
 ## What always holds
 
 Tests check after each run of a region, whatever it was for: an episode is opened once, by revision 1, and closed or
-retracted once; revisions have no gaps; no revision is sent without a material change; no two open episodes that
-were found at one look lie over one another, and none goes without a window for more than {linger} hours; what is
-open is what was told to be open; mutes that are listed are active.
+retracted once; one that is closed may be retracted once, and nothing else follows an end; revisions have no gaps; no
+revision is sent without a material change; no two open episodes that were found at one look lie over one another, and
+none goes without a window for more than {linger} hours; what is open is what was told to be open; what is closed can be
+retracted while its records are kept; mutes that are listed are active.
 """
 
 

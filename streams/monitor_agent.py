@@ -1,0 +1,321 @@
+"""What the monitor agent does with each fetch: located batches to state, detections and alerts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from alerts.audit import delivered, said_by
+from alerts.monitor import LOOKS_AT_ONCE, LookOutcome, RegionMonitor, Tally
+from alerts.schedule import Arrival
+from processors.warm import warm_up
+from schemas.alert import AlertEvent, LookReports, alert_event
+from schemas.base import Clock, utc_now
+from schemas.deadletter import DeadLetter
+from schemas.feedback import Feedback
+from schemas.feeds import FeedProblem
+from schemas.layers import LayerSettings
+from schemas.reasons import RejectReason
+from schemas.settings import Settings
+from streams.accounting import Accounting
+from streams.audit import Record, Send
+from streams.fetch import Fetch
+from streams.located import LocatedBatch
+from streams.state import RegionState
+from streams.topics import Topics
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+#: A fetch that was published longer ago than this is backlog: it is applied, and looked at when the backlog is done.
+BACKLOG_S = 2.0
+LOOKS_A_MESSAGE = 500
+
+
+class SessionLostError(RuntimeError):
+    """The group of workers has not heard of this one for so long that another may hold its regions."""
+
+
+class Membership(Protocol):
+    """What is known of this worker's place in the group of workers."""
+
+    def generation(self) -> int:
+        """Of the group; it grows with each change of members."""
+
+    def in_session(self) -> bool:
+        """Whether no other worker can have been given the regions of this one."""
+
+
+class Alone:
+    """A worker without a group."""
+
+    def generation(self) -> int:
+        """The first."""
+        return 0
+
+    def in_session(self) -> bool:
+        """There is nobody else."""
+        return True
+
+
+@dataclass(slots=True)
+class _Held:
+    """A region in this worker's hands."""
+
+    monitor: RegionMonitor
+    next_offset: int
+    """Of the located partition: what lies before it is in the monitor."""
+    layers_day: int = 0
+    """The local day whose map layers were last sent."""
+    saved: bool = True
+    """Whether all that the monitor has done is in the state."""
+
+
+class _Done(NamedTuple):
+    """What one step of a region came to."""
+
+    tally: Tally
+    looks: list[LookOutcome]
+    parts: dict[str, bytes]
+    """Of the state, those that changed."""
+    said: tuple[Feedback, ...]
+    """What people said that the step took in."""
+
+
+class Monitoring:
+    """Located batches to state, detections and alerts. Owns the regions of the partitions assigned to this worker."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        build: Callable[[str], RegionMonitor | None],
+        send: Send,
+        flush: Callable[[], Awaitable[None]],
+        accounting: Accounting,
+        record: Record,
+        clock: Clock,
+        membership: Membership | None = None,
+    ) -> None:
+        self._build, self._send, self._flush, self._accounting = build, send, flush, accounting
+        self._record, self._clock = record, clock
+        self._membership = membership or Alone()
+        self._replay = settings.clock == "replay"
+        self._topics = Topics(settings.prefix)
+        self._metrics = accounting.metrics
+        self._kernels = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hotspot-kernels")
+        self._held: dict[str, _Held] = {}
+        self._let_go: dict[str, _Held] = {}
+        self.alert_latencies_ms: deque[float] = deque(maxlen=10_000)
+
+    async def warm_up(self) -> None:
+        """Compile the kernels before the worker joins its group: compiling takes longer than a session lasts."""
+        await self._in_kernel_thread(warm_up)
+
+    async def handle(self, fetch: Fetch, state: RegionState) -> None:
+        """One fetch of the located topic. Returns when its state is in the changelog and its alerts on their topic."""
+        by_region: dict[str, list[Any]] = {}
+        for record in fetch.records:
+            by_region.setdefault(record.key.decode(), []).append(record)
+        for region, records in by_region.items():
+            held = await self._claim(region, state)
+            if held is None:
+                await self._bury(region, fetch, records)
+                continue
+            batches = [LocatedBatch.from_bytes(record.value) for record in records if record.offset >= held.next_offset]
+            if batches:
+                held.next_offset = records[-1].offset + 1
+                await self._advance(region, held, batches, state)
+
+    async def _claim(self, region: str, state: RegionState) -> _Held | None:
+        """A region as this worker holds it, restored from its state at first; None if no file describes it."""
+        if region in self._held:
+            return self._held[region]
+        monitor = self._build(region)
+        if monitor is None:
+            return None
+        saved = state.load(region, self._membership.generation())
+        kept = self._let_go.pop(region, None)
+        if kept is not None and kept.saved and kept.next_offset == saved.next_offset:
+            # Nobody has gone on with it since the rebalance: it is what would be restored.
+            await self._publish(saved.outbox)
+            self._held[region] = kept
+            return kept
+        if saved.parts:
+            await self._in_kernel_thread(lambda: monitor.restore(saved.parts))
+            await self._publish(saved.outbox)
+        held = self._held[region] = _Held(monitor, saved.next_offset)
+        if saved.parts and self._replay:
+            await self._advance(region, held, [], state)  # looks that were due when the last holder ended
+        return held
+
+    async def _bury(self, region: str, fetch: Fetch, records: list[Any]) -> None:
+        """Keep what came for a region that no region file of this worker describes, though that of another does."""
+        kept = [record for record in records if not LocatedBatch.from_bytes(record.value).is_tick]
+        if kept:
+            log.error("located batches for region %s, which no region file describes, are dead letters", region)
+        sent = []
+        for record in kept:
+            letter = DeadLetter(
+                reason=RejectReason.UNKNOWN_SOURCE,
+                detail=f"region {region}: no region file of the worker that holds it describes it; give all the same.",
+                origin_topic=fetch.topic,
+                origin_partition=fetch.partition,
+                origin_offset=record.offset,
+                rejected_at=utc_now(),
+            )
+            sent.append(await self._send(self._topics.deadletter, record.key, record.value, letter.headers()))
+        await asyncio.gather(*sent)
+
+    @property
+    def regions(self) -> Mapping[str, RegionMonitor]:
+        """The regions that this worker has heard of since the last rebalance."""
+        return {region: held.monitor for region, held in self._held.items()}
+
+    def release(self) -> None:
+        """Let go of all regions: after a rebalance they may be another worker's.
+
+        Those that come back as they were left need not be restored.
+        """
+        self._let_go.update(self._held)
+        self._held.clear()
+
+    def keep_only(self, regions: Collection[str]) -> None:
+        """Forget what was let go of and is another worker's now."""
+        self._let_go = {region: held for region, held in self._let_go.items() if region in regions}
+
+    def stop(self) -> None:
+        """Wait for the kernel that runs and stop their thread."""
+        self._kernels.shutdown(wait=True, cancel_futures=True)
+
+    async def _advance(self, region: str, held: _Held, batches: list[LocatedBatch], state: RegionState) -> None:
+        """Apply and look until nothing is due. What one step did is written while the next is computed."""
+        published_ms = max((batch.published_ms for batch in batches), default=0)
+        held.saved = False
+        writing: asyncio.Task[None] | None = None
+        more = True
+        try:
+            while more:
+                done = await self._compute(region, held.monitor, batches)
+                batches, more = [], len(done.looks) >= LOOKS_AT_ONCE
+                if writing is not None:
+                    await writing
+                writing = asyncio.create_task(self._write(region, held, done, published_ms, state))
+        finally:
+            if writing is not None:
+                await writing
+        held.saved = True
+
+    async def _compute(self, region: str, monitor: RegionMonitor, batches: list[LocatedBatch]) -> _Done:
+        started = time.perf_counter()
+        done = await self._in_kernel_thread(lambda: self._work(monitor, batches))
+        self._metrics.apply_seconds.labels(region).observe(time.perf_counter() - started)
+        return done
+
+    async def _write(self, region: str, held: _Held, done: _Done, published_ms: int, state: RegionState) -> None:
+        outbox = [alert_event(alert) for look in done.looks for alert in look.alerts]
+        self._stay_in_session()
+        # Before the state that it led to: a crash may have it recorded twice, with one event id, and never not at all.
+        await self._record(*map(said_by, done.said))
+        state.save(region, done.parts, outbox, held.next_offset)
+        await self._flush()
+        self._stay_in_session()
+        await self._publish(outbox)
+        await self._report(region, done.looks)
+        if done.looks and not self._replay:
+            await self._send_layers(region, held)
+        self._accounting.settle(done.tally)
+        self._observe(region, held.monitor, done.looks, outbox, published_ms)
+
+    def _stay_in_session(self) -> None:
+        """A worker that was stopped or cut off for too long writes nothing of what it had in hand."""
+        if not self._membership.in_session():
+            raise SessionLostError("The group of workers did not hear of this one for longer than its session.")
+
+    def _work(self, monitor: RegionMonitor, batches: list[LocatedBatch]) -> _Done:
+        newest_s = max((batch.received_us for batch in batches), default=0) // 1_000_000
+        said = tuple(Feedback.model_validate_json(batch.said) for batch in batches if batch.said)
+        for feedback in said:
+            monitor.feedback(feedback)
+        inputs = [
+            Arrival(batch.rows, batch.input, int(batch.rows["recorded_us"].max()), batch.offsets)
+            for batch in batches
+            if not batch.is_tick
+        ]
+        if not self._replay and self._is_backlog(batches):
+            tally: Tally = Tally()
+            for arrival in inputs:
+                tally.update(monitor.take(arrival.rows))
+            looks: list[LookOutcome] = []
+        else:
+            tally, looks = monitor.advance(inputs, newest_s)
+        return _Done(tally, looks, monitor.snapshot(), said)
+
+    def _is_backlog(self, batches: Iterable[LocatedBatch]) -> bool:
+        # A tick, or anything fresh among the batches, means that the newest moment has been reached: look.
+        fresh_ms = (time.time() - BACKLOG_S) * 1000
+        return all(not batch.is_tick and batch.published_ms < fresh_ms for batch in batches)
+
+    async def _publish(self, outbox: list[AlertEvent]) -> None:
+        recipient = f"topic/{self._topics.alerts}"
+        await self._record(*(delivered(event, recipient, self._clock()) for event in outbox))
+        sent = [
+            await self._send(self._topics.alerts, event.subject.encode(), event.model_dump_json().encode())
+            for event in outbox
+        ]
+        await asyncio.gather(*sent)
+
+    async def _report(self, region: str, looks: list[LookOutcome]) -> None:
+        reports = [look.report for look in looks if look.report is not None]
+        for start in range(0, len(reports), LOOKS_A_MESSAGE):
+            message = LookReports(region=region, looks=tuple(reports[start : start + LOOKS_A_MESSAGE]))
+            await (await self._send(self._topics.detections, region.encode(), message.model_dump_json().encode()))
+
+    async def _send_layers(self, region: str, held: _Held) -> None:
+        """The map layers, once a day: on the first look of it."""
+        day = held.monitor.detector.local.day(held.monitor.last_look)
+        if day == held.layers_day:
+            return
+        held.layers_day = day
+        for message in await self._in_kernel_thread(lambda: list(held.monitor.layers(LayerSettings()))):
+            await (await self._send(self._topics.detections, region.encode(), message.model_dump_json().encode()))
+
+    def _observe(
+        self,
+        region: str,
+        monitor: RegionMonitor,
+        looks: list[LookOutcome],
+        outbox: list[AlertEvent],
+        published_ms: int,
+    ) -> None:
+        metrics = self._metrics
+        metrics.looks.labels(region).inc(len(looks))
+        metrics.episodes_open.labels(region).set(len(monitor.episodes))
+        metrics.mutes_active.labels(region).set(len(monitor.mutes()))
+        for look in looks:
+            for taken in look.feedback:
+                metrics.feedback.labels(region, taken.result.value).inc()
+                log.info("feedback on episode %s: %s", taken.episode_id, taken.result.value)
+        if monitor.calibration is not None:
+            metrics.calibrated.labels(region).set(monitor.calibration.made_at)
+        if monitor.detector.baseline is not None:
+            metrics.baseline_fitted.labels(region).set(monitor.detector.baseline.fitted_at)
+        if looks:
+            wrong = {(notice.source, notice.problem) for notice in monitor.notices()}
+            for source in monitor.region.sources:
+                for problem in FeedProblem:
+                    metrics.feed_problem.labels(source.id, problem.value).set((source.id, problem) in wrong)
+        for event in outbox:
+            metrics.alerts.labels(region, event.data.reason.value).inc()
+            if published_ms:
+                latency_s = max(0.0, time.time() - published_ms / 1000)
+                metrics.alert_latency.observe(latency_s)
+                self.alert_latencies_ms.append(latency_s * 1000)
+
+    async def _in_kernel_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._kernels, work)
