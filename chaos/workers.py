@@ -158,6 +158,8 @@ def environment(settings: Settings) -> Mapping[str, str]:
     """The settings as the environment variables that a worker reads."""
     flat: dict[str, str] = {}
     for name, value in settings.model_dump(mode="json").items():
+        if value is None:
+            continue  # as it is where nobody set it
         if isinstance(value, dict):
             flat |= {f"HOTSPOT_{name}__{inner}".upper(): _text(given) for inner, given in value.items()}
         else:
