@@ -31,9 +31,11 @@ def _word(_: click.Context, __: click.Parameter, given: str) -> str:
 
 ACTOR = click.option(
     "--actor",
+    "--as",
     metavar="ACCOUNT",
+    envvar="HOTSPOT_ACTOR",
     callback=_account,
-    help="Your account, for the audit trail; the system's if none.",
+    help="Your account, for the audit trail; the one you are logged in with if none.",
 )
 WHY = click.option(
     "--why", metavar="WORD", default="meeting", show_default=True, callback=_word, help="What for, as one word."

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import json
-import os
 import re
 import secrets
 from collections.abc import Sequence
@@ -15,13 +13,16 @@ import click
 from pydantic import ValidationError
 from redis.exceptions import RedisError
 
+from alerts.audit import viewed
 from alerts.transitions import table_text
 from alerts.wording import as_text
+from cli.actor import ACTOR, WHY
 from schemas.alert import Alert
+from schemas.audit import AuditSubject, SubjectKind
 from schemas.base import ToldError, utc_now
 from schemas.episodes import Outcome
 from schemas.feedback import MOST_MUTED, Acknowledge, Ask, Assign, Conclude, Feedback, Mute, Unmute
-from schemas.region import first_sentence
+from schemas.region import first_sentence, load_region
 from schemas.settings import Settings, load_settings
 
 Said = Acknowledge | Assign | Mute | Unmute | Conclude | Ask
@@ -65,15 +66,25 @@ def states() -> None:
 @click.option("--region", default="", help="Only of this region.")
 @click.option("--muted", is_flag=True, help="Only those whose place is muted.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, one alert a line.")
-def list_(region: str, muted: bool, as_json: bool) -> None:
+@ACTOR
+@WHY
+def list_(region: str, muted: bool, as_json: bool, actor: str, why: str) -> None:
     """List the open episodes by their latest alert, the newest first. It is marked, and for readers of health records.
+
+    The audit trail has who looked at which region.
 
     \b
     Examples:
       hotspot alerts list
       hotspot alerts list --muted
     """
-    found = [one for one in current(load_settings()) if region in ("", one.region) and (one.muted_until or not muted)]
+    settings = load_settings()
+    regions = [name for path in settings.regions if region in ("", name := load_region(path).id)]
+    if not regions:
+        raise click.UsageError(f"None of the region files in HOTSPOT_REGIONS is of a region {region!r}.")
+    of = [one for one in current(settings) if one.region in regions]
+    _record(settings, [AuditSubject(kind=SubjectKind.REGION, id=name) for name in regions], actor, why)
+    found = [one for one in of if one.muted_until or not muted]
     if as_json:
         for one in found:
             click.echo(one.model_dump_json())
@@ -87,20 +98,26 @@ def list_(region: str, muted: bool, as_json: bool) -> None:
 @alerts.command()
 @click.argument("episode")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def show(episode: str, as_json: bool) -> None:
+@ACTOR
+@WHY
+def show(episode: str, as_json: bool, actor: str, why: str) -> None:
     """Show the latest alert of an open EPISODE, whole. It is marked, and for readers of health records.
+
+    The audit trail has who looked at it.
 
     \b
     Example:
       hotspot alerts show hampshire-20260301T120000Z-0a1b2c3d
     """
-    one = find(load_settings(), episode)
+    settings = load_settings()
+    one = find(settings, episode)
+    _record(settings, [AuditSubject(kind=SubjectKind.ALERT, id=f"{one.episode_id}.{one.revision}")], actor, why)
     click.echo(json.dumps(json.loads(one.model_dump_json()), indent=2) if as_json else _whole(one), nl=as_json)
 
 
 @alerts.command()
 @click.argument("episode")
-@click.option("--as", "actor", default="", help="Your account. Default: the one that you are logged in with.")
+@ACTOR
 def ack(episode: str, actor: str) -> None:
     """Say that somebody has read of an open EPISODE.
 
@@ -114,7 +131,7 @@ def ack(episode: str, actor: str) -> None:
 @alerts.command()
 @click.argument("episode")
 @click.argument("team")
-@click.option("--as", "actor", default="", help="Your account. Default: the one that you are logged in with.")
+@ACTOR
 def assign(episode: str, team: str, actor: str) -> None:
     """Give an open EPISODE to a TEAM, by its short name: never to a person.
 
@@ -131,7 +148,7 @@ def assign(episode: str, team: str, actor: str) -> None:
 @click.argument("episode")
 @click.option("--for", "length", default="7d", show_default=True, help="How long, such as 12h or 7d; 28 days at most.")
 @click.option("--off", is_flag=True, help="End the mute instead.")
-@click.option("--as", "actor", default="", help="Your account. Default: the one that you are logged in with.")
+@ACTOR
 def mute(episode: str, length: str, off: bool, actor: str) -> None:
     """Be quiet about an open EPISODE and its place, up to what was told of it. What escalates is told all the same.
 
@@ -148,7 +165,7 @@ def mute(episode: str, length: str, off: bool, actor: str) -> None:
 @click.argument("episode")
 @click.argument("outcome", type=click.Choice([one.value for one in Outcome]))
 @click.option("--region", default="", help="Its region; needed once it is over.")
-@click.option("--as", "actor", default="", help="Your account. Default: the one that you are logged in with.")
+@ACTOR
 def outcome(episode: str, outcome: str, region: str, actor: str) -> None:
     """Say what an EPISODE was, also after it is over.
 
@@ -162,7 +179,6 @@ def outcome(episode: str, outcome: str, region: str, actor: str) -> None:
 def current(settings: Settings) -> list[Alert]:
     """The latest alert of each open episode of the installation, newest first. Raises StoreError."""
     # Imported where it is used: other commands need not wait for it.
-    from schemas.region import load_region
     from streams.episodes_store import EpisodeStore
 
     async def read() -> list[Alert]:
@@ -208,13 +224,22 @@ def _say(episode_id: str, said: Said, actor: str, now: datetime | None = None, r
             region=region,
             episode_id=episode_id,
             at=now,
-            actor=actor or os.environ.get("HOTSPOT_ACTOR", "") or getpass.getuser(),
+            actor=actor,
             said=said,
         )
     except ValidationError as error:
         raise click.UsageError(f"That cannot be said: {first_sentence(error)}.") from None
     send_feedback(settings, feedback)
     click.echo(f"Said as {feedback.actor}: {said.action} {episode_id}. The next look at {feedback.region} acts on it.")
+
+
+def _record(settings: Settings, subjects: Sequence[AuditSubject], actor: str, why: str) -> None:
+    """That somebody looks at these, before they are shown."""
+    from streams.audit import record_now
+
+    now, nonce = utc_now(), secrets.token_hex(8)
+    events = [viewed(subject, why, now, actor=actor, nonce=nonce) for subject in subjects]
+    record_now(settings, "alerts", events, utc_now)
 
 
 def _marking(found: Sequence[Alert]) -> str:

@@ -218,10 +218,29 @@ ROWS: dict[str, list[Panel]] = {
             form="bars",
         ),
         Panel(
+            "Deliveries given up",
+            "short",
+            "Dead letters of routes in the last 7 days. Each is an alert that somebody should have had.",
+            [Query('sum(increase(hotspot_deliveries_total{result="dead"}[7d]))', "dead")],
+            form="stat",
+            steps=[(None, GREEN), (0.5, RED)],
+        ),
+        Panel(
             "Alert revisions that wait",
             "short",
-            "By route: held until quiet hours or a meeting, or not delivered yet.",
+            "By route: held until quiet hours or a meeting, or not delivered yet. Redis is the monitor's own.",
             [Query("sum by (route) (hotspot_deliveries_waiting)", "{{route}}")],
+        ),
+        Panel(
+            "How long deliveries have failed",
+            "s",
+            "By route: since the first attempt at what has failed longest. What is only held is not counted.",
+            [
+                Query(
+                    "time() - (max by (route) (hotspot_delivery_failing_since_timestamp_seconds) > 0)",
+                    "{{route}}",
+                )
+            ],
         ),
         Panel(
             "Attempts that failed",
@@ -240,6 +259,13 @@ ROWS: dict[str, list[Panel]] = {
             "s",
             "Half and 95 % of the attempts of an hour.",
             quantiles("hotspot_delivery_seconds", "route"),
+        ),
+        Panel(
+            "Requests for feeds",
+            "short",
+            "In an hour, by feed and answer. 401: no or a wrong token; 503: Redis or the audit trail was away.",
+            [Query("sum by (route, status) (increase(hotspot_feed_requests_total[1h])) > 0", "{{route}} {{status}}")],
+            form="bars",
         ),
         Panel(
             "Entries of the audit trail",

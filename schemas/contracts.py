@@ -11,11 +11,13 @@ from pydantic import TypeAdapter
 from schemas.alert import AlertEvent, LookReports
 from schemas.audit import AuditEntry
 from schemas.deadletter import DeadLetter
+from schemas.delivery import Delivery, DisclosedEvent
 from schemas.events import ED_EVENT, POLICE_EVENT, FeedHeartbeat
 from schemas.feedback import FeedbackEvent
 from schemas.layers import MapLayers
 from schemas.located import LOCATED
 from schemas.region import RegionFile
+from schemas.routes import RoutesFile
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _MESSAGES: dict[str, tuple[str, TypeAdapter[Any]]] = {
@@ -25,10 +27,13 @@ _MESSAGES: dict[str, tuple[str, TypeAdapter[Any]]] = {
     "detection": ("hotspot.detections", TypeAdapter(LookReports)),
     "layers": ("hotspot.detections", TypeAdapter(MapLayers)),
     "alert": ("hotspot.alerts", TypeAdapter(AlertEvent)),
+    "disclosed-alert": ("bodies of webhooks", TypeAdapter(DisclosedEvent)),
+    "delivery": ("hotspot.deliveries", TypeAdapter(Delivery)),
     "feedback": ("hotspot.feedback", TypeAdapter(FeedbackEvent)),
     "audit": ("hotspot.audit", TypeAdapter(AuditEntry)),
     "dead-letter": ("headers on hotspot.deadletter", TypeAdapter(DeadLetter)),
     "region": ("region files", TypeAdapter(RegionFile)),
+    "routes": ("routes files", TypeAdapter(RoutesFile)),
 }
 
 

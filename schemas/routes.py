@@ -20,6 +20,8 @@ from schemas.region import first_sentence
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WEEKDAYS: Final[tuple[Weekday, ...]] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 """As `datetime.weekday` counts them."""
+#: The monitor's own way to Redis, among the routes in metrics: so no route has this id.
+REDIS_ROUTE: Final = "redis"
 #: The name of an environment variable: secrets stand there, never in the file.
 SecretName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,79}$")]
 Host = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,253}$")]
@@ -75,7 +77,23 @@ class MailSink(Contract):
     timeout_s: float = Field(default=30.0, gt=0, le=300)
 
 
-Sink = Annotated[WebhookSink | TeamsSink | MailSink, Field(discriminator="kind")]
+class FeedSink(Contract):
+    """Readers who come for it: any worker serves `/feeds/<route id>.geojson` and `.atom` of what the route was told."""
+
+    kind: Literal["feed"] = "feed"
+    token_env: SecretName | None = None
+    """Holds the token that readers send as `Authorization: Bearer …`: at least 24 characters."""
+    open: bool = False
+    """Whether anybody may read it without a token; only what is for the public may be open."""
+    title: str = Field(default="Unusual violence", min_length=1, max_length=100)
+    public_url: str = Field(default="", pattern=r"^(https?://[^\s?#@]+[^\s?#@/])?$", max_length=500)
+    """Under which address readers find the worker, such as `https://hotspot.example.org`: the Atom feed names itself
+    by it."""
+    keep_ended_hours: float = Field(default=72.0, ge=1, le=24 * 90)
+    """An episode that is over stays so long after its last revision, so that readers see that it is over."""
+
+
+Sink = Annotated[WebhookSink | TeamsSink | MailSink | FeedSink, Field(discriminator="kind")]
 
 
 class Quiet(Contract):
@@ -130,6 +148,13 @@ class Route(Contract):
     """A delivery that still fails then becomes a dead letter."""
     enabled: bool = True
 
+    @field_validator("id")
+    @classmethod
+    def _is_free(cls, value: str) -> str:
+        if value == REDIS_ROUTE:
+            raise ValueError(f"{value!r} is the monitor's own; give the route another id")
+        return value
+
     @field_validator("area")
     @classmethod
     def _is_polygon(cls, value: tuple[Position, ...]) -> tuple[Position, ...]:
@@ -149,12 +174,22 @@ class Route(Contract):
             raise ValueError("sink.url begins with http://; write https://, or allow_http = true")
         if isinstance(self.sink, MailSink) and self.sink.username and self.sink.password_env is None:
             raise ValueError("sink.username needs sink.password_env")
+        if isinstance(self.sink, FeedSink):
+            self._agrees_as_feed(self.sink)
         return self
+
+    def _agrees_as_feed(self, sink: FeedSink) -> None:
+        if sink.open and self.audience != "public":
+            raise ValueError(f"sink.open is for the audience public only, and this is for {self.audience}")
+        if sink.open == (sink.token_env is not None):
+            raise ValueError("a feed has either sink.token_env, or sink.open = true")
+        if self.quiet is not None:
+            raise ValueError("a feed disturbs nobody: it has no quiet hours")
 
     @property
     def is_for_people(self) -> bool:
         """Whether somebody is disturbed by it: such a route hears nothing of what a mute holds, but retractions."""
-        return not isinstance(self.sink, WebhookSink)
+        return not isinstance(self.sink, WebhookSink | FeedSink)
 
 
 class RoutesFile(Contract):
@@ -182,6 +217,16 @@ class RoutesFile(Contract):
         if twice:
             raise ValueError(f"route {twice[0]!r} is there twice")
         return self
+
+    @property
+    def ids_of_enabled(self) -> tuple[str, ...]:
+        """Ids of the routes that are at work."""
+        return tuple(route.id for route in self.routes if route.enabled)
+
+    @property
+    def ids_of_feeds(self) -> tuple[str, ...]:
+        """Ids of those among them that are feeds."""
+        return tuple(route.id for route in self.routes if route.enabled and isinstance(route.sink, FeedSink))
 
     @property
     def zone(self) -> ZoneInfo:

@@ -25,8 +25,10 @@ from schemas.region import RegionFile
 from schemas.routes import RoutesFile
 from schemas.settings import Settings
 from streams.accounting import Accounting
+from streams.alert_log import read_alert_log
 from streams.audit import AuditTrail, read_heads
 from streams.deliveries import Deliveries
+from streams.episodes_sink import EpisodesSink
 from streams.episodes_store import EpisodeStore
 from streams.fetch import FetchSchema, FetchTransport
 from streams.health import HealthServer
@@ -90,7 +92,7 @@ class Worker:
         self.accounting = Accounting(self.metrics)
         self.registry = Registry(regions)
         self.metrics.create_series(
-            self.registry.desks, self.registry.source_ids, [route.id for route in routes.routes if route.enabled]
+            self.registry.desks, self.registry.source_ids, routes.ids_of_enabled, routes.ids_of_feeds
         )
         self._clock = clock
         self._inputs: frozenset[Input] = frozenset()
@@ -117,11 +119,24 @@ class Worker:
             clock,
             self,
         )
-        self.deliver = Deliver(self.store, self.accounting, notify)
+        self.episodes = EpisodesSink(
+            self.store,
+            Deliver(self.store, self.accounting, notify).handle,
+            lambda: read_alert_log(settings),
+            notify,
+            self.fail,
+            self.metrics,
+            clock,
+        )
         self._disclosers: dict[str, Discloser] = {}
         self.deliveries = Deliveries(settings, routes, environment or {}, self._disclosers.get, self.metrics, clock)
         self.health = HealthServer(
-            settings.metrics_host, settings.metrics_port, self.metrics, self.unready, self.current_episodes
+            settings.metrics_host,
+            settings.metrics_port,
+            self.metrics,
+            self.unready,
+            self.current_episodes,
+            self.deliveries.pages,
         )
         self.state = RegionState(self._declare_agents())
 
@@ -147,6 +162,7 @@ class Worker:
                 self._disclosers[name] = Discloser(self.registry.desks[name].region, publication)
             await self.deliveries.start()
         _settle_heap()
+        self.episodes.start()
         try:
             await self.faust.start()
         except Exception as error:
@@ -180,6 +196,7 @@ class Worker:
             task.cancel()
         await self.deliveries.stop()
         await self.faust.stop()
+        await self.episodes.stop()
         self.ingest.stop()
         await asyncio.get_running_loop().run_in_executor(None, self.monitoring.stop)  # a calibration may take long
         await self.store.close()
@@ -305,7 +322,7 @@ class Worker:
         agent("hotspot.ingest.police", self.topics.police, lambda fetch: self.ingest.handle(Kind.POLICE, fetch))
         agent("hotspot.ingest.feedback", self.topics.feedback, self.ingest.take_feedback)
         agent("hotspot.monitor", self.topics.located, lambda fetch: self.monitoring.handle(fetch, self.state))
-        agent("hotspot.deliver", self.topics.alerts, self.deliver.handle)
+        agent("hotspot.deliver", self.topics.alerts, self.episodes.handle)
         return table
 
     def _build_monitor(self, region: str) -> RegionMonitor | None:
@@ -344,6 +361,8 @@ class Worker:
 
     async def _on_recovered(self, *_: Any, **__: Any) -> None:
         self.monitoring.keep_only(set(self._held_regions()))
+        if any(partition.topic == self.topics.alerts for partition in self.faust.consumer.assignment()):
+            self.episodes.owe()
         self._assigned = True
         self.metrics.ready.set(1)
 

@@ -4,30 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as Place
 from pydantic import ValidationError
 
 from alerts.disclosure import Discloser
+from alerts.receiving import tell
 from alerts.routing import Ledger
-from schemas.alert import AlertEvent
+from schemas.alert import Alert, AlertEvent
 from schemas.base import Clock
-from schemas.deadletter import DeadLetter
 from schemas.delivery import Delivery
-from schemas.reasons import RejectReason
-from schemas.routes import MailSink, Route, RoutesFile, TeamsSink, WebhookSink, secret
+from schemas.disclosure import Disclosed
+from schemas.routes import FeedSink, MailSink, Route, RoutesFile, TeamsSink, WebhookSink, secret
 from schemas.settings import Settings
+from streams.alert_log import Logged, read_alert_log
+from streams.delivery_books import KafkaBooks
+from streams.feed_pages import FeedPages
 from streams.metrics import Metrics
 from streams.route_work import Arrival, RouteWork
+from streams.sinks.feed import FeedAdapter, FeedStore
 from streams.sinks.mail import MailAdapter
-from streams.sinks.parcel import Adapter
+from streams.sinks.parcel import Adapter, DeliveryError, KeepingAdapter
 from streams.sinks.web import Poster, TeamsAdapter, WebhookAdapter
+from streams.tasks import end
 from streams.topics import LARGEST_MESSAGE, Topics
 
 log = logging.getLogger(__name__)
@@ -38,9 +44,16 @@ _START_OVER_S: Final = 5.0
 _POLL_MS: Final = 500
 #: A route may wait for hours for a receiver or a meeting: that is no reason to leave its group.
 _POLL_INTERVAL_MS: Final = 24 * 3600 * 1000
+#: How often it is asked whether what is kept for readers is still there, seconds.
+_CHECK_S: Final = 10.0
+#: So long a reader may take to leave its group, seconds.
+_LEAVE_S: Final = 8.0
+_HAS_MEMBERS: Final = (KafkaError.UNKNOWN_MEMBER_ID, KafkaError.ILLEGAL_GENERATION, KafkaError.REBALANCE_IN_PROGRESS)
 
 
-def build_adapter(route: Route, file: RoutesFile, environment: Mapping[str, str], clock: Clock) -> Adapter:
+def build_adapter(
+    route: Route, file: RoutesFile, environment: Mapping[str, str], feeds: FeedStore, clock: Clock
+) -> Adapter:
     """What sends on a route. Raises RoutesFileError for a secret that is missing or cannot be used."""
     match route.sink:
         case WebhookSink() as sink:
@@ -58,6 +71,8 @@ def build_adapter(route: Route, file: RoutesFile, environment: Mapping[str, str]
         case MailSink() as sink:
             password = secret(sink.password_env, route.id, environment) if sink.password_env else ""
             return MailAdapter(sink, route.id, password, file.zone)
+        case FeedSink() as sink:
+            return FeedAdapter(sink, route.id, feeds, clock)
 
 
 def group_of(settings: Settings, route_id: str) -> str:
@@ -65,11 +80,13 @@ def group_of(settings: Settings, route_id: str) -> str:
     return f"{settings.prefix}-deliver-{route_id}"
 
 
-def begin_routes(settings: Settings, route_ids: Iterable[str], *, timeout_s: float = 30.0) -> None:
-    """Let a route that was never there begin with what comes from now on.
+def begin_routes(
+    settings: Settings, route_ids: Iterable[str], feeds: Collection[str] = (), *, timeout_s: float = 30.0
+) -> None:
+    """Let a route that was never there begin with what comes from now on; a feed, with what is open now.
 
-    Called before anything can be published, so that a crash before its first commit loses nothing. Raises
-    KafkaException.
+    An empty feed would look like calm. Called before anything can be published, so that a crash before the first commit
+    of a route loses nothing. Raises KafkaException.
     """
     topic = Topics(settings.prefix).alerts
     for route_id in route_ids:
@@ -88,78 +105,64 @@ def begin_routes(settings: Settings, route_ids: Iterable[str], *, timeout_s: flo
                 for place in known
                 if place.offset < 0
             ]
+            if ends and route_id in feeds:
+                since = open_since(read_alert_log(settings, timeout_s=timeout_s))
+                ends = [Place(topic, end.partition, since.get(end.partition, end.offset)) for end in ends]
             if ends:
-                consumer.commit(offsets=ends, asynchronous=False)
+                _commit(consumer, ends)
         finally:
             consumer.close()
 
 
-class KafkaBooks:
-    """Facts on `hotspot.deliveries`, dead letters on `hotspot.deadletter`."""
+def _commit(consumer: Consumer, places: list[Place]) -> None:
+    try:
+        consumer.commit(offsets=places, asynchronous=False)
+    except KafkaException as error:
+        # The group has a member: a worker that started at the same time, and let the route begin before it joined.
+        if error.args[0].code() not in _HAS_MEMBERS:
+            raise
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
-        self._settings, self._clock = settings, clock
-        self._topics = Topics(settings.prefix)
-        self._producer: Any = None
 
-    async def start(self) -> None:
-        """Connect. Raises aiokafka's KafkaError."""
-        self._producer = AIOKafkaProducer(
-            bootstrap_servers=self._settings.bootstrap, acks="all", max_request_size=LARGEST_MESSAGE
-        )
-        await self._producer.start()
+def open_since(logged: Iterable[Logged]) -> dict[int, int]:
+    """Where on each partition the first revision lies of any episode that is open; none for those without."""
+    first: dict[str, Logged] = {}
+    is_over: dict[str, bool] = {}
+    for one in logged:
+        first.setdefault(one.event.subject, one)
+        is_over[one.event.subject] = one.event.data.state.is_over
+    since: dict[int, int] = {}
+    for name, one in first.items():
+        if not is_over[name]:
+            since[one.partition] = min(one.offset, since.get(one.partition, one.offset))
+    return since
 
-    async def stop(self) -> None:
-        """Disconnect."""
-        if self._producer is not None:
-            await self._producer.stop()
 
-    async def record(self, fact: Delivery) -> None:
-        """Keep a fact; returns when the broker has it."""
-        key = f"{fact.route}/{fact.episode_id}".encode()
-        await self._producer.send_and_wait(self._topics.deliveries, fact.model_dump_json().encode(), key)
+def told_last(
+    logged: Iterable[Logged],
+    route: Route,
+    ledger: Ledger,
+    disclosers: Disclosers,
+    kept_since: datetime,
+) -> list[Disclosed]:
+    """The newest revision of each episode that a route was told, in the words in which it was told; pure.
 
-    async def bury(self, arrival: Arrival, fact: Delivery) -> None:
-        """A dead letter that holds the fact; the alert itself stays on its topic, where only few may read it."""
-        letter = DeadLetter(
-            reason=RejectReason.NOT_DELIVERED,
-            detail=f"route {fact.route}: {fact.attempts} attempts, the last one failed: {fact.failure}.",
-            origin_topic=self._topics.alerts,
-            origin_partition=arrival.partition,
-            origin_offset=arrival.offset,
-            rejected_at=self._clock(),
-        )
-        value, key = fact.model_dump_json().encode(), fact.episode_id.encode()
-        await self._producer.send_and_wait(self._topics.deadletter, value, key, headers=letter.headers())
-
-    async def facts(self, route_id: str) -> list[Delivery]:
-        """All facts of a route, oldest first."""
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.bootstrap, enable_auto_commit=False, auto_offset_reset="earliest"
-        )
-        await consumer.start()
-        try:
-            return [fact async for fact in self._read(consumer) if fact.route == route_id]
-        finally:
-            await consumer.stop()
-
-    async def _read(self, consumer: Any) -> Any:
-        topic = self._topics.deliveries
-        places = [TopicPartition(topic, number) for number in await self._partitions(consumer, topic)]
-        consumer.assign(places)
-        for place, end in (await consumer.end_offsets(places)).items():
-            consumer.seek(place, (await consumer.beginning_offsets([place]))[place])
-            while await consumer.position(place) < end:
-                for record in (await consumer.getmany(place, timeout_ms=_POLL_MS)).get(place, []):
-                    yield Delivery.model_validate_json(record.value)
-
-    async def _partitions(self, consumer: Any, topic: str) -> set[int]:
-        await consumer._client.force_metadata_update()
-        found = consumer.partitions_for_topic(topic)
-        if found is None:
-            await consumer.topics()
-            found = consumer.partitions_for_topic(topic)
-        return found or {0}
+    Of those that are over, only what is newer than `kept_since`.
+    """
+    newest: dict[str, Alert] = {}
+    for one in logged:
+        alert = one.event.data
+        told = ledger.told(route.id, alert.episode_id)
+        if told.sent and alert.revision == told.sent[-1][0]:
+            newest[alert.episode_id] = alert
+    found = []
+    for alert in newest.values():
+        discloser = disclosers(alert.region)
+        if discloser is None or (alert.state.is_over and alert.as_of <= kept_since):
+            continue
+        again = tell(alert, route, ledger.told(route.id, alert.episode_id), discloser)
+        if again is not None:
+            found.append(again)
+    return found
 
 
 class RouteReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped here
@@ -180,6 +183,7 @@ class RouteReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._disclosers, self._books, self._metrics, self._clock = disclosers, books, metrics, clock
         self._work: dict[TopicPartition, RouteWork] = {}
         self._committed: dict[TopicPartition, int] = {}
+        self._check_at = 0.0
         self._assignments = 0
         """How often partitions came or went."""
 
@@ -218,6 +222,9 @@ class RouteReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
                 for place, records in fetched.items():
                     self._take(place, records)
                 await self._commit(consumer)
+                if not await self._is_whole():
+                    log.warning("route %s: what its readers find is not whole, and is filled again", self._route.id)
+                    await self._begin(consumer)
         finally:
             await self._let_go()
             await consumer.stop()
@@ -265,6 +272,7 @@ class RouteReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         if not places:
             return
         facts = await self._books.facts(self._route.id)
+        await self._fill(facts)
         for place in places:
             self._work[place] = RouteWork(
                 self._route,
@@ -278,6 +286,33 @@ class RouteReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             )
             # Not by seek_to_committed, which leaves a partition where it is when nothing but 0 is committed.
             consumer.seek(place, await consumer.committed(place) or 0)
+
+    async def _fill(self, facts: Iterable[Delivery]) -> None:
+        """Readers find what the route was told, whatever became of Redis meanwhile, and before anything new."""
+        adapter = self._adapter
+        if not isinstance(adapter, KeepingAdapter):
+            return
+        ledger, since = Ledger().take(facts), self._clock() - adapter.kept
+
+        def find() -> list[Disclosed]:
+            return told_last(read_alert_log(self._settings), self._route, ledger, self._disclosers, since)
+
+        try:
+            await adapter.fill(await asyncio.to_thread(find))
+        except DeliveryError as error:
+            log.warning(
+                "route %s cannot be filled yet: %s", self._route.id, error
+            )  # it is not whole, and is seen to be
+
+    async def _is_whole(self) -> bool:
+        now = time.monotonic()
+        if not isinstance(self._adapter, KeepingAdapter) or not self._work or now < self._check_at:
+            return True
+        self._check_at = now + _CHECK_S
+        try:
+            return await self._adapter.is_whole()
+        except DeliveryError:
+            return True  # as far as can be seen; it is asked again
 
     async def _let_go(self) -> None:
         for work in self._work.values():
@@ -299,20 +334,24 @@ class Deliveries:
         clock: Clock,
     ) -> None:
         self._settings = settings
-        self._books = KafkaBooks(settings, clock)
+        self._books = KafkaBooks(settings, clock, metrics)
+        self._store = FeedStore(settings.redis_url, settings.prefix)
+        routes = [route for route in file.routes if route.enabled]
+        self._feeds = file.ids_of_feeds
+        self.pages = FeedPages(routes, environment, self._store, self._books.audit, metrics, clock)
+        """What the worker's HTTP side serves of feeds."""
         self._readers = {
             route.id: RouteReader(
                 settings,
                 route,
                 file,
-                build_adapter(route, file, environment, clock),
+                build_adapter(route, file, environment, self._store, clock),
                 disclosers,
                 self._books,
                 metrics,
                 clock,
             )
-            for route in file.routes
-            if route.enabled
+            for route in routes
         }
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -320,13 +359,12 @@ class Deliveries:
         """Begin to read. Raises KafkaException or KafkaError when the broker does not answer."""
         if not self._readers:
             return
-        await asyncio.to_thread(begin_routes, self._settings, list(self._readers))
+        await asyncio.to_thread(begin_routes, self._settings, list(self._readers), self._feeds)
         await self._books.start()
         self._tasks = [asyncio.create_task(reader.run()) for reader in self._readers.values()]
 
     async def stop(self) -> None:
         """End where it is; what is not settled comes again."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks, _LEAVE_S)
         await self._books.stop()
+        await self._store.close()

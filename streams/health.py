@@ -1,4 +1,4 @@
-"""The worker's HTTP side for operations: /metrics, /livez, /readyz, and a page with the current episodes."""
+"""The worker's HTTP side: /metrics, /livez, /readyz and a page of current episodes for operations, and the feeds."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 
 from schemas.alert import Alert
 from schemas.base import ToldError
+from streams.feed_pages import FeedPages
 from streams.metrics import Metrics
 from streams.page import episodes_page
 
@@ -19,7 +20,7 @@ class ListenError(ToldError, RuntimeError):
 
 
 class HealthServer:
-    """Serves metrics and probes. /livez depends on nothing; /readyz asks `unready` for what is still missing."""
+    """Serves metrics, probes and feeds. /livez depends on nothing; /readyz asks `unready` for what is still missing."""
 
     def __init__(
         self,
@@ -28,9 +29,10 @@ class HealthServer:
         metrics: Metrics,
         unready: Callable[[], str | None],
         episodes: Callable[[], Awaitable[Sequence[Alert]]],
+        feeds: FeedPages,
     ) -> None:
         self._host, self._port = host, port
-        self._episodes = episodes
+        self._episodes, self._feeds = episodes, feeds
         self._metrics = metrics
         self._unready = unready
         self._runner: web.AppRunner | None = None
@@ -43,6 +45,7 @@ class HealthServer:
         app.router.add_get("/metrics", self._serve_metrics)
         app.router.add_get("/livez", self._livez)
         app.router.add_get("/readyz", self._readyz)
+        app.router.add_get("/feeds/{name}", self._feeds.serve)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self._port)

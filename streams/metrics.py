@@ -18,10 +18,13 @@ from schemas.feedback import FeedbackResult
 from schemas.feeds import FeedProblem
 from schemas.located import KIND_NAMES
 from schemas.reasons import RejectReason
+from schemas.routes import REDIS_ROUTE
 
 STAGES = ("ingest", "monitor", "deliver")
 #: Stands where refused records have their kind.
 FEEDBACK_LABEL = "feedback"
+#: What a feed answers: all of it, unchanged, no or a wrong token, not now.
+FEED_STATUSES = ("200", "304", "401", "503")
 OUTCOMES = ("located", "gated", "rejected", "duplicate")
 _SHORT = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _LONG = (60, 600, 3600, 6 * 3600, 86_400, 3 * 86_400, 7 * 86_400, 28 * 86_400)
@@ -148,10 +151,21 @@ class Metrics:
         self.deliveries_waiting = Gauge(
             "hotspot_deliveries_waiting", "Alert revisions held or not delivered yet", ["route"], registry=new
         )
+        self.delivery_failing_since = Gauge(
+            "hotspot_delivery_failing_since_timestamp_seconds",
+            "When the first attempt failed at what has failed longest; 0 for nothing",
+            ["route"],
+            registry=new,
+        )
+        self.feed_requests = Counter(
+            "hotspot_feed_requests", "Requests for feeds, by route and answer", ["route", "status"], registry=new
+        )
         self.ready = Gauge("hotspot_ready", "1 when assigned and recovered", registry=new)
         self.build_info = Gauge("hotspot_build_info", "Always 1", ["version"], registry=new)
 
-    def create_series(self, regions: Iterable[str], sources: Iterable[str], routes: Iterable[str] = ()) -> None:
+    def create_series(
+        self, regions: Iterable[str], sources: Iterable[str], routes: Iterable[str] = (), feeds: Iterable[str] = ()
+    ) -> None:
         """Make every series before its first event, so that rates exist from the start."""
         for kind in KIND_NAMES:
             for outcome in OUTCOMES:
@@ -177,10 +191,16 @@ class Metrics:
         for route in routes:
             self.delivery_seconds.labels(route)
             self.deliveries_waiting.labels(route)
+            self.delivery_failing_since.labels(route)
             for delivered in DeliveryResult:
                 self.deliveries.labels(route, delivered.value)
             for failure in Failure:
                 self.delivery_failures.labels(route, failure.value)
+        self.deliveries_waiting.labels(REDIS_ROUTE)
+        self.delivery_failing_since.labels(REDIS_ROUTE)
+        for feed in feeds:
+            for status in FEED_STATUSES:
+                self.feed_requests.labels(feed, status)
         self.build_info.labels(version("hotspot-monitor")).set(1)
 
 

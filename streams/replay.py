@@ -12,16 +12,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
-
 from schemas.alert import AlertEvent
 from schemas.base import ToldError, utc_now
 from schemas.region import RegionFile
 from schemas.settings import Settings
+from streams.alert_log import read_alert_log
 from streams.app import Worker
 from streams.incident_file import SourceMessage
 from streams.publish import Publisher
-from streams.topics import Topics, create_topics, delete_topics
+from streams.topics import create_topics, delete_topics
 
 log = logging.getLogger(__name__)
 
@@ -152,26 +151,7 @@ async def _until_done(
 
 def read_alerts(settings: Settings, *, timeout_s: float = 30.0) -> list[AlertEvent]:
     """All alerts on the topic, in order of time, episode and revision. Raises KafkaException."""
-    topic = Topics(settings.prefix).alerts
-    consumer = Consumer({"bootstrap.servers": settings.bootstrap, "group.id": "none", "enable.auto.commit": False})
-    try:
-        found = consumer.list_topics(topic, timeout=timeout_s).topics[topic]
-        events: dict[str, AlertEvent] = {}
-        for partition in found.partitions:
-            _, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=timeout_s)
-            consumer.assign([TopicPartition(topic, partition, 0)])
-            offset = 0
-            while offset < end:
-                message = consumer.poll(timeout_s)
-                if message is None:
-                    raise KafkaException(f"{topic} stopped at offset {offset} of {end}")
-                if message.error():
-                    raise KafkaException(message.error())
-                offset = message.offset() + 1
-                event = AlertEvent.model_validate_json(message.value())
-                events[event.id] = event
-    finally:
-        consumer.close()
+    events = {logged.event.id: logged.event for logged in read_alert_log(settings, timeout_s=timeout_s)}
     return sorted(events.values(), key=lambda event: (event.data.as_of, event.subject, event.data.revision))
 
 

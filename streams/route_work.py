@@ -13,15 +13,18 @@ from zoneinfo import ZoneInfo
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
+from alerts.audit import delivered
 from alerts.disclosure import Discloser
 from alerts.receiving import tell
 from alerts.routing import Ledger, Told, decide, digest_slot, due
 from schemas.alert import AlertEvent
+from schemas.audit import AuditEvent
 from schemas.base import Clock
 from schemas.delivery import Delivery, DeliveryResult, Failure, Verdict
 from schemas.routes import Route
 from streams.metrics import Metrics
 from streams.sinks.parcel import Adapter, DeliveryError, DigestAdapter, Parcel
+from streams.tasks import end
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +55,9 @@ class Books(Protocol):
 
     async def bury(self, arrival: Arrival, fact: Delivery) -> None:
         """Keep a revision that could not be delivered."""
+
+    async def audit(self, *events: AuditEvent) -> None:
+        """Keep in the audit trail what is about to be disclosed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +105,8 @@ class RouteWork:
         """Offsets that came and are not settled, in order."""
         self._next = 0
         self._gate = asyncio.Semaphore(_AT_ONCE)
+        self._failing: dict[str, float] = {}
+        """What is tried again, and when its first attempt failed, seconds since 1970."""
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Gets the error of a lane that cannot go on, such as a broker that does not take a fact."""
 
@@ -124,10 +132,10 @@ class RouteWork:
 
     async def stop(self) -> None:
         """End all lanes where they are; what is not settled comes again."""
-        tasks = [lane.task for lane in self._lanes.values() if lane.task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end([lane.task for lane in self._lanes.values() if lane.task is not None], 1.0)
+        # What waits, waits at whoever has the route next.
+        self._metrics.deliveries_waiting.labels(self._route.id).set(0)
+        self._metrics.delivery_failing_since.labels(self._route.id).set(0)
         if not self.failed.done():
             self.failed.cancel()
 
@@ -156,6 +164,7 @@ class RouteWork:
             await self._conclude(arrival, verdict)
             return
         await self._wait_until_due(lane)
+        await self._books.audit(self._disclosure(arrival))
         async with self._gate:
             tried = await self._try(lambda: self._adapter.send(parcel), arrival.event.id)
         await self._conclude(arrival, verdict, parcel, tried)
@@ -191,10 +200,15 @@ class RouteWork:
         parcels = [parcel for _, _, parcel in planned if parcel is not None]
         tried = Tried(DeliveryResult.SENT)
         if parcels:
+            await self._books.audit(*(self._disclosure(arrival) for arrival, _, parcel in planned if parcel))
             tried = await self._try(lambda: adapter.send_digest(parcels, slot), f"digest of {len(parcels)}")
         for arrival, verdict, parcel in planned:
             await self._conclude(arrival, verdict, parcel, tried)
         return len(batch)
+
+    def _disclosure(self, arrival: Arrival) -> AuditEvent:
+        """Recorded before the first attempt: what was sent is in the trail, whatever crashes."""
+        return delivered(arrival.event, f"sink/{self._route.id}", self._clock())
 
     async def _wait_until_due(self, lane: _Lane) -> None:
         while True:
@@ -216,6 +230,8 @@ class RouteWork:
 
         def count(state: RetryCallState) -> None:
             failure = _error_of(state).failure.value
+            self._failing.setdefault(what, self._clock().timestamp())
+            self._observe()
             self._metrics.delivery_failures.labels(self._route.id, failure).inc()
             log.warning("route %s: attempt %d at %s: %s", self._route.id, state.attempt_number, what, failure)
 
@@ -234,6 +250,9 @@ class RouteWork:
                     await self._attempt(send)
         except DeliveryError as error:
             return Tried(DeliveryResult.DEAD, attempts, error.failure)
+        finally:
+            self._failing.pop(what, None)
+            self._observe()
         return Tried(DeliveryResult.SENT, attempts)
 
     async def _attempt(self, send: Callable[[], Awaitable[None]]) -> None:
@@ -278,6 +297,8 @@ class RouteWork:
 
     def _observe(self) -> None:
         self._metrics.deliveries_waiting.labels(self._route.id).set(len(self._open))
+        since = min(self._failing.values(), default=0.0)
+        self._metrics.delivery_failing_since.labels(self._route.id).set(since)
 
 
 def _error_of(state: RetryCallState) -> DeliveryError:

@@ -28,6 +28,7 @@ MAIL: dict[str, Any] = {
     "recipients": ["analysts@vrp.example.org", "chair@vrp.example.org"],
 }
 TEAMS: dict[str, Any] = {"kind": "teams", "url_env": "TEAMS_URL"}
+FEED: dict[str, Any] = {"kind": "feed", "token_env": "FEED_TOKEN"}
 
 
 def full_alert(**fields: Any) -> Alert:

@@ -8,10 +8,14 @@ from datetime import timedelta
 import pytest
 from click.testing import CliRunner, Result
 
+from alerts.audit_verify import verify
 from cli.main import hotspot
 from schemas.alert import Alert
+from schemas.audit import AuditAction
+from schemas.base import utc_now
 from schemas.feedback import FeedbackEvent, Mute
 from schemas.settings import Settings
+from streams.audit import entries_of, read_trail
 from streams.episodes_store import EpisodeStore
 from streams.topics import Topics, create_topics
 from tests.builders import NOW
@@ -81,6 +85,45 @@ def test_one_is_shown_whole(settings: Settings) -> None:
         assert paragraph.text in output
     missing = run(settings, "show", "hampshire-9")
     assert "No open episode has the id hampshire-9" in str(missing.exception)
+
+
+def looked(settings: Settings) -> list[tuple[str, str, str, str]]:
+    """Who looked at what, and why, as the trail has it."""
+    placed = read_trail(settings)
+    assert verify(placed, utc_now()).broken == []
+    events = [entry.event for entry in entries_of(placed)]
+    assert {event.action for event in events} <= {AuditAction.CONSULTATION}
+    return [(event.actor, event.subject.kind.value, event.subject.id, event.why) for event in events]
+
+
+def test_who_looks_is_in_the_audit_trail(settings: Settings) -> None:
+    put(settings, full_alert())
+    for arguments in (
+        ["list"],
+        ["list", "--muted", "--as", "analyst", "--why", "inspection"],
+        ["show", EPISODE],
+        ["show", EPISODE, "--json", "--actor", "chair"],
+    ):
+        assert run(settings, *arguments).exit_code == 0
+    assert looked(settings) == [
+        ("tester", "region", "hampshire", "meeting"),
+        ("analyst", "region", "hampshire", "inspection"),
+        ("tester", "alert", f"{EPISODE}.1", "meeting"),
+        ("chair", "alert", f"{EPISODE}.1", "meeting"),
+    ]
+
+
+def test_what_cannot_be_recorded_is_not_shown(settings: Settings) -> None:
+    put(settings, full_alert())
+    without_trail = settings.model_copy(update={"bootstrap": "127.0.0.1:1"})
+    for arguments in (["list"], ["show", EPISODE]):
+        result = run(without_trail, *arguments)
+        assert result.exit_code != 0
+        assert full_alert().headline not in result.output
+    result = run(settings, "list", "--region", "kent")
+    assert result.exit_code == 2
+    assert "kent" in result.output
+    assert looked(settings) == []
 
 
 def test_what_is_said_is_on_the_feedback_topic(settings: Settings) -> None:

@@ -16,6 +16,7 @@ from cli.main import hotspot
 from schemas.alert import AlertEvent, DetectedWindow, LookReport, LookReports, alert_event
 from schemas.contracts import DIALECT, schema_files
 from schemas.deadletter import DeadLetter
+from schemas.delivery import Delivery, disclosed_event
 from schemas.located import LOCATED, Kind
 from schemas.reasons import RejectReason
 from streams.codec import Accepted, parse
@@ -36,6 +37,7 @@ from tests.builders import (
     withdrawal,
     without,
 )
+from tests.builders_delivery import MAIL, fact, route, routes, told
 
 GOLDEN = ROOT / "tests" / "golden" / "contracts"
 EXPORTED = dict(schema_files())
@@ -211,6 +213,26 @@ def test_a_dead_letter_keeps_its_contract_and_survives_its_headers() -> None:
     others = [("ce_id", b"e1"), ("hotspot-later", b"a header of a later version")]
     assert DeadLetter.from_headers([*others, *letter().headers()]) == letter()
     assert not validator("dead-letter").is_valid({**letter().model_dump(mode="json"), "reason": "because"})
+
+
+def test_a_disclosed_alert_keeps_its_contract_and_holds_no_field_beyond_it() -> None:
+    event = json.loads(disclosed_event(told("partnership")).model_dump_json())
+    validator("disclosed-alert").validate(event)
+    assert not validator("disclosed-alert").is_valid(changed(event, "data.observed", {"ed": 2}))
+    assert not validator("disclosed-alert").is_valid(without(event, "data.counts"))
+
+
+def test_a_fact_of_a_delivery_keeps_its_contract() -> None:
+    found = json.loads(fact().model_dump_json())
+    validator("delivery").validate(found)
+    assert Delivery.model_validate(found) == fact()
+    assert not validator("delivery").is_valid({**found, "result": "lost"})
+
+
+def test_a_routes_file_keeps_its_contract() -> None:
+    found = routes(route(), route(id="meeting", sink=MAIL)).model_dump(mode="json")
+    validator("routes").validate(found)
+    assert not validator("routes").is_valid(changed(found, "sender", "two words"))
 
 
 def test_a_region_file_keeps_its_contract() -> None:

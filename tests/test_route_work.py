@@ -14,6 +14,7 @@ import pytest
 from alerts.disclosure import Discloser
 from alerts.routing import Ledger
 from schemas.alert import Alert, AlertEvent, AlertReason, EpisodeState, alert_event
+from schemas.audit import AuditEvent
 from schemas.delivery import Delivery, DeliveryResult, DisclosedEvent, Failure, Verdict
 from schemas.routes import MailSink, Route, WebhookSink
 from streams.metrics import Metrics
@@ -49,6 +50,7 @@ class Shelf:
 
     facts: list[Delivery] = field(default_factory=list)
     buried: list[AlertEvent] = field(default_factory=list)
+    trail: list[AuditEvent] = field(default_factory=list)
     records_left: float = float("inf")
     """A worker dies after so many facts: when something is sent, and before that is known."""
 
@@ -60,6 +62,9 @@ class Shelf:
 
     async def bury(self, arrival: Arrival, fact: Delivery) -> None:
         self.buried.append(arrival.event)
+
+    async def audit(self, *events: AuditEvent) -> None:
+        self.trail.extend(events)
 
 
 def disclosers(region: str) -> Discloser | None:
@@ -144,6 +149,59 @@ async def test_all_arrives_once_and_in_order_where_nothing_fails() -> None:
     assert per_episode(receiver.keys) == IN_ORDER
     assert {fact.result for fact in shelf.facts} == {DeliveryResult.SENT}
     assert {fact.receiver for fact in shelf.facts} == {"127.0.0.1"}
+
+
+async def test_what_is_disclosed_is_in_the_trail_before_it_is_sent_and_what_is_skipped_is_not() -> None:
+    shelf = Shelf()
+    common = [one.model_copy(update={"recurrence_interval_days": 5.0}) for one in story(TWO, RETRACTED)]
+
+    class Witness:
+        """Sees what is in the trail when something is sent."""
+
+        receiver = "witness"
+
+        async def send(self, parcel: Parcel) -> None:
+            assert f"{parcel.told.episode_id}.{parcel.told.revision}" in {event.subject.id for event in shelf.trail}
+
+    async with working(shelf, Witness(), route(min_recurrence_days=30)) as work:
+        for one in arrivals([*story(ONE, GROWN, RETRACTED), *common]):
+            work.take(one)
+        await until(lambda: len(shelf.facts) == 5, "all is settled", 60)
+    assert [(event.subject.id, event.recipient, event.why) for event in shelf.trail] == [
+        (f"{ONE}.1", "sink/control-room", "opened"),
+        (f"{ONE}.2", "sink/control-room", "escalated"),
+        (f"{ONE}.3", "sink/control-room", "evidence_withdrawn"),
+    ]
+
+
+async def test_since_when_a_delivery_fails_is_told_and_that_it_no_longer_does() -> None:
+    def since(metrics: Metrics) -> float:
+        found = metrics.registry.get_sample_value(
+            "hotspot_delivery_failing_since_timestamp_seconds", {"route": "control-room"}
+        )
+        assert found is not None
+        return found
+
+    metrics, clock = Metrics(), FakeClock()
+    async with http_receiver(*[answer(500)] * 3) as receiver:
+        work = RouteWork(
+            route(),
+            webhook(receiver),
+            disclosers,
+            Ledger(),
+            Shelf(),
+            metrics,
+            hampshire().zone,
+            clock,
+            first_wait_s=0.3,
+        )
+        work.take(arrivals(TOLD)[0])
+        await until(lambda: bool(receiver.requests) and since(metrics) > 0, "it fails", 60)
+        assert since(metrics) == NOW.timestamp()
+        clock.advance(minutes=5)
+        await until(lambda: work.committable() == 1, "it is sent", 60)
+        assert since(metrics) == 0
+        await work.stop()
 
 
 async def test_all_arrives_once_and_in_order_by_key_from_a_receiver_that_fails_in_every_way() -> None:
@@ -313,3 +371,4 @@ async def test_a_digest_tells_all_that_came_before_the_meeting_in_one_mail() -> 
     assert per_episode(mail["X-Hotspot-Keys"].split()) == IN_ORDER
     assert mail["Message-ID"].startswith("<digest.20260302T083000Z.")
     assert [fact.verdict for fact in shelf.facts[-2:]] == [Verdict.TOO_COMMON, Verdict.NEVER_TOLD]
+    assert [event.subject.id for event in shelf.trail] == [f"{one.episode_id}.{one.revision}" for one in TOLD]

@@ -11,12 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerts.disclosure import Discloser
 from alerts.routing import Ledger, Told, decide, decide_all, digest_slot, holds, not_before
 from schemas.alert import AlertReason, EpisodeState
 from schemas.delivery import DeliveryResult, Verdict
-from schemas.routes import RoutesFileError, load_routes, secret
-from tests.builders import NOW, alert
-from tests.builders_delivery import MAIL, TEAMS, fact, route
+from schemas.routes import FeedSink, MailSink, RoutesFileError, TeamsSink, WebhookSink, load_routes, secret
+from schemas.settings import Settings
+from streams.deliveries import Deliveries
+from streams.metrics import Metrics
+from tests.builders import NOW, ROOT, FakeClock, alert
+from tests.builders_delivery import FEED, MAIL, SECRET, TEAMS, fact, route
 
 LONDON = ZoneInfo("Europe/London")
 NEW, HEARD = Told(), Told(1, ((1, NOW),))
@@ -49,6 +53,7 @@ VERDICTS: dict[str, tuple[dict[str, Any], dict[str, Any], Told, Verdict]] = {
     "muted, for a program": ({}, {"muted": True}, NEW, Verdict.SEND),
     "muted, for people": ({"sink": MAIL}, {"muted": True}, NEW, Verdict.MUTED),
     "muted, for people in Teams": ({"sink": TEAMS}, {"muted": True}, NEW, Verdict.MUTED),
+    "muted, for readers who come for it": ({"sink": FEED}, {"muted": True}, NEW, Verdict.SEND),
     "an end that is muted": ({"sink": MAIL}, {**OVER, "muted": True}, HEARD, Verdict.MUTED),
     "taken back while muted": ({"sink": MAIL}, {**RETRACTED, "muted": True}, HEARD, Verdict.FOLLOW_UP),
     "taken back while muted and never told": ({"sink": MAIL}, {**RETRACTED, "muted": True}, NEW, Verdict.MUTED),
@@ -220,6 +225,14 @@ kind = "mail"
 host = "mail.example.org"
 sender = "hotspot@vrp.example.org"
 recipients = ["meeting@vrp.example.org"]
+
+[[routes]]
+id = "everybody"
+audience = "public"
+
+[routes.sink]
+kind = "feed"
+open = true
 """
 
 
@@ -230,7 +243,32 @@ def test_a_file_of_routes(tmp_path: Path) -> None:
     assert [(one.id, one.audience, one.sink.kind) for one in found.routes] == [
         ("control-room", "police", "webhook"),
         ("meeting", "partnership", "mail"),
+        ("everybody", "public", "feed"),
     ]
+    assert found.ids_of_feeds == ("everybody",)
+
+
+def no_region(_: str) -> Discloser | None:
+    """Nothing is told in this installation."""
+    return None
+
+
+def test_the_example_has_a_route_of_every_kind_and_can_be_used() -> None:
+    example = load_routes(ROOT / "ops" / "routes.example.toml")
+    kinds = {sink.model_fields["kind"].default for sink in (WebhookSink, TeamsSink, MailSink, FeedSink)}
+    assert {one.sink.kind for one in example.routes} == kinds
+    named = {
+        name
+        for one in example.routes
+        for key, name in one.sink.model_dump().items()
+        if key.endswith("_env") and name is not None
+    }
+    environment = dict.fromkeys(named, SECRET) | {"ANALYSTS_WORKFLOW": "https://prod.example.org/workflows/1"}
+    Deliveries(Settings(), example, environment, no_region, Metrics(), FakeClock())
+    for name in named:
+        with pytest.raises(RoutesFileError, match=name):
+            lacking = {key: value for key, value in environment.items() if key != name}
+            Deliveries(Settings(), example, lacking, no_region, Metrics(), FakeClock())
 
 
 BAD = {
@@ -256,6 +294,19 @@ BAD = {
         "area = [[50.9, -100.4], [50.8, -1.3], [50.7, -1.2]]",
         "longitude and latitude",
     ),
+    "an open feed of what is not public": (
+        'audience = "public"',
+        'audience = "partnership"',
+        "for the audience public",
+    ),
+    "a feed without a token": ("open = true", "", "either sink.token_env, or sink.open"),
+    "a feed with a token and without": ("open = true", 'open = true\ntoken_env = "T"', "either sink.token_env, or"),
+    "a feed that is quiet": (
+        'audience = "public"',
+        'audience = "public"\nquiet = { begins = 22:00:00, ends = 07:00:00 }',
+        "disturbs nobody",
+    ),
+    "the monitor's own name": ('id = "everybody"', 'id = "redis"', "another id"),
     "not TOML": ("[[routes]]", "[[routes", "not TOML"),
 }
 

@@ -43,8 +43,9 @@ def _entry(root: ET.Element, told: Disclosed) -> None:
     _add(entry, "updated", _time(told.as_of))
     for term in (told.state.value, told.reason.value, *(["simulated"] if told.simulated else [])):
         ET.SubElement(entry, "category", term=term)
-    for link in told.links:
-        ET.SubElement(entry, "link", rel="alternate", href=link.href, title=link.title)
+    for number, link in enumerate(told.links):
+        # An entry has one alternate of a kind (RFC 4287, 4.1.2).
+        ET.SubElement(entry, "link", rel="related" if number else "alternate", href=link.href, title=link.title)
     _add(entry, "rights", f"{told.marking}. {told.handling}".strip())
     _add(entry, "content", as_text(told.headline, told.paragraphs), type="text")
 

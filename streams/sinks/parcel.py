@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
 
 from schemas.delivery import Failure
@@ -47,3 +47,17 @@ class DigestAdapter(Adapter, Protocol):
 
     async def send_digest(self, parcels: Sequence[Parcel], slot: datetime) -> None:
         """One attempt for one meeting. Raises DeliveryError."""
+
+
+@runtime_checkable
+class KeepingAdapter(Adapter, Protocol):
+    """Keeps the newest of what it was told where others read it, and must have all of it again where that was lost."""
+
+    kept: timedelta
+    """An episode that has been over for longer need not be there."""
+
+    async def is_whole(self) -> bool:
+        """Whether nothing of what it was told is missing. Raises DeliveryError while that cannot be seen."""
+
+    async def fill(self, told: Sequence[Disclosed]) -> None:
+        """Begin anew with these, one an episode. Raises DeliveryError."""
