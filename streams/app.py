@@ -27,15 +27,17 @@ from schemas.settings import Settings
 from streams.accounting import Accounting
 from streams.alert_log import read_alert_log
 from streams.audit import AuditTrail, read_heads
+from streams.deliver_agent import Deliver
 from streams.deliveries import Deliveries
+from streams.desks import Registry
 from streams.episodes_sink import EpisodesSink
 from streams.episodes_store import EpisodeStore
 from streams.fetch import FetchSchema, FetchTransport
 from streams.health import HealthServer
-from streams.ingest import Registry
+from streams.ingest_agent import Ingest
 from streams.located import tick
 from streams.metrics import Metrics
-from streams.pipeline import Deliver, Ingest, Monitoring
+from streams.monitor_agent import Monitoring
 from streams.rounds import Rounds
 from streams.state import RegionState
 from streams.topics import LARGEST_MESSAGE, Topics, create_topics, partition_counts

@@ -17,8 +17,7 @@ from schemas.events import EdAttendance, Heartbeat, PoliceIncident, Withdrawal
 from schemas.located import HEARTBEAT, Gate, Kind, LocatedArray, Status, join, pick, record_hash
 from schemas.reasons import RejectReason
 from streams.codec import Accepted, Parsed, Rejected, parse, parse_elements
-from streams.desks import Draft, Part, Refusal, RegisteredSource
-from streams.desks import Registry as Registry
+from streams.desks import Draft, Part, Refusal, RegisteredSource, Registry
 from streams.express import ALL, Batch, Message, Sorted, Spot, batches, sort_out
 from streams.express import RawMessage as RawMessage
 

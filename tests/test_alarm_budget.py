@@ -23,6 +23,8 @@ from tests.test_feeds_and_alerts import BEGIN, SETTINGS, WEEKLY, history
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("HOTSPOT_DATA", ROOT.parent / "shared" / "data")) / CHICAGO
 BUDGET = DetectionSettings().budget_per_28d
+# Years, and kernels to compile: an alarm that goes off amid a kernel would end the whole run.
+pytestmark = pytest.mark.timeout(1800)
 
 
 def fresh(region: RegionFile, settings: DetectionSettings) -> Detector:

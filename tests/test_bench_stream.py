@@ -13,8 +13,9 @@ from bench.throughput import COMPARED, UNITS, keyed_by_cell
 from schemas.alert import AlertReason, alert_event
 from schemas.located import Kind
 from schemas.settings import Settings
+from streams.desks import Registry
 from streams.incident_file import SourceMessage
-from streams.ingest import RawMessage, Registry, take_in
+from streams.ingest import RawMessage, take_in
 from tests.builders import GUILDHALL_METRES, NOW, alert, ed_event, hampshire, police_event, raw, window
 
 SETTINGS = Settings()

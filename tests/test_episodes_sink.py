@@ -17,11 +17,11 @@ import redis.asyncio as redis
 from schemas.alert import Alert, AlertEvent, AlertReason, EpisodeState, alert_event
 from streams.accounting import Accounting
 from streams.alert_log import Logged
+from streams.deliver_agent import Deliver
 from streams.episodes_sink import EpisodesSink
 from streams.episodes_store import EpisodeStore
 from streams.fetch import Fetch
 from streams.metrics import Metrics
-from streams.pipeline import Deliver
 from tests.builders import NOW, FakeClock, alert
 from tests.running import until
 from tests.servers.redis_server import RedisServer
