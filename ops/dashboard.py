@@ -246,7 +246,12 @@ ROWS: dict[str, list[Panel]] = {
             "Attempts that failed",
             "short",
             "In an hour, by route and kind of failure; each is tried again until its route gives up.",
-            [Query("sum by (route, failure) (increase(hotspot_delivery_failures_total[1h])) > 0", "{{route}} {{failure}}")],
+            [
+                Query(
+                    "sum by (route, failure) (increase(hotspot_delivery_failures_total[1h])) > 0",
+                    "{{route}} {{failure}}",
+                )
+            ],
             form="bars",
         ),
         Panel(

@@ -52,7 +52,7 @@ class SubjectKind(StrEnum):
     REGION = "region"
     """Things of a region as a whole, such as a list of its episodes or a map: by its id."""
     FEED = "feed"
-    """What a route of kind `feed` shows at the time: by the id of the route. What got there, and when, is in the trail."""
+    """What a route of kind `feed` shows at the time: by the id of the route."""
     TRAIL = "trail"
     """This trail, by the name of its topic."""
 

@@ -33,6 +33,7 @@ from streams.sinks.feed import FeedAdapter, FeedStore
 from streams.sinks.mail import MailAdapter
 from streams.sinks.parcel import Adapter, DeliveryError, KeepingAdapter
 from streams.sinks.web import Poster, TeamsAdapter, WebhookAdapter
+from streams.tasks import end
 from streams.topics import LARGEST_MESSAGE, Topics
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,8 @@ _POLL_MS: Final = 500
 _POLL_INTERVAL_MS: Final = 24 * 3600 * 1000
 #: How often it is asked whether what is kept for readers is still there, seconds.
 _CHECK_S: Final = 10.0
+#: So long a reader may take to leave its group, seconds.
+_LEAVE_S: Final = 8.0
 
 
 def build_adapter(
@@ -287,7 +290,9 @@ class RouteReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         try:
             await adapter.fill(await asyncio.to_thread(find))
         except DeliveryError as error:
-            log.warning("route %s cannot be filled yet: %s", self._route.id, error)  # it is not whole, and is seen to be
+            log.warning(
+                "route %s cannot be filled yet: %s", self._route.id, error
+            )  # it is not whole, and is seen to be
 
     async def _is_whole(self) -> bool:
         now = time.monotonic()
@@ -350,8 +355,6 @@ class Deliveries:
 
     async def stop(self) -> None:
         """End where it is; what is not settled comes again."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks, _LEAVE_S)
         await self._books.stop()
         await self._store.close()

@@ -31,9 +31,7 @@ class KafkaBooks:
         self._settings, self._clock = settings, clock
         self._topics = Topics(settings.prefix)
         self._producer: Any = None
-        self._trail = AuditTrail(
-            "routes", self._topics.audit, self._send, lambda: read_heads(settings), clock, metrics
-        )
+        self._trail = AuditTrail("routes", self._topics.audit, self._send, lambda: read_heads(settings), clock, metrics)
 
     async def start(self) -> None:
         """Connect. Raises aiokafka's KafkaError."""

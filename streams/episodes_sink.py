@@ -19,6 +19,7 @@ from streams.alert_log import Logged
 from streams.episodes_store import EpisodeStore
 from streams.fetch import Fetch
 from streams.metrics import Metrics
+from streams.tasks import end
 
 log = logging.getLogger(__name__)
 
@@ -72,8 +73,7 @@ class EpisodesSink:
     async def stop(self) -> None:
         """End where it is; what is not stored is, by whoever reads the topic next."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end([self._task], 0.1)
 
     def owe(self) -> None:
         """The topic is this worker's now: its last reader may have died with what it had not stored."""

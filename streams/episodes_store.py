@@ -37,7 +37,7 @@ class EpisodeStore:
                 stored = await pipe.hget(revisions, alert.episode_id)  # type: ignore[misc]  # redis types both clients
                 if stored is not None and int(stored) >= alert.revision:
                     return False
-                pipe.multi()
+                pipe.multi()  # type: ignore[no-untyped-call]  # redis has no types for it
                 episodes = f"{self._prefix}:episodes:{alert.region}"
                 if alert.state in _OVER:
                     pipe.hdel(episodes, alert.episode_id)
@@ -80,7 +80,7 @@ class EpisodeStore:
         found: dict[str, int] = {}
         for region in regions:
             stored = await self._redis.hgetall(f"{self._prefix}:revisions:{region}")  # type: ignore[misc]  # as above
-            found |= {name.decode(): int(revision) for name, revision in stored.items()}
+            found |= {_text(name): int(revision) for name, revision in stored.items()}
         return found
 
     async def current(self, region: str) -> list[Alert]:
@@ -92,3 +92,7 @@ class EpisodeStore:
     async def close(self) -> None:
         """Close the connections."""
         await self._redis.aclose()
+
+
+def _text(name: bytes | str) -> str:
+    return name.decode() if isinstance(name, bytes) else name

@@ -24,6 +24,7 @@ from schemas.delivery import Delivery, DeliveryResult, Failure, Verdict
 from schemas.routes import Route
 from streams.metrics import Metrics
 from streams.sinks.parcel import Adapter, DeliveryError, DigestAdapter, Parcel
+from streams.tasks import end
 
 log = logging.getLogger(__name__)
 
@@ -131,10 +132,7 @@ class RouteWork:
 
     async def stop(self) -> None:
         """End all lanes where they are; what is not settled comes again."""
-        tasks = [lane.task for lane in self._lanes.values() if lane.task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end([lane.task for lane in self._lanes.values() if lane.task is not None], 1.0)
         # What waits, waits at whoever has the route next.
         self._metrics.deliveries_waiting.labels(self._route.id).set(0)
         self._metrics.delivery_failing_since.labels(self._route.id).set(0)

@@ -49,7 +49,7 @@ def _feed(root: ET.Element) -> Iterator[str]:
     seen = Counter((entry.findtext(f"{ATOM}id"), entry.findtext(f"{ATOM}updated")) for entry in entries)
     if max(seen.values(), default=0) > 1:
         yield "two entries share id and time (4.1.1)"
-    if entries and not root.findtext(f"{ATOM}id", "") != entries[0].findtext(f"{ATOM}id", ""):
+    if entries and root.findtext(f"{ATOM}id", "") == entries[0].findtext(f"{ATOM}id", ""):
         yield "feed and entry share an id (4.2.6)"
     for link in _links(root, "self"):
         if link.get("href", "").startswith("/"):
@@ -58,24 +58,23 @@ def _feed(root: ET.Element) -> Iterator[str]:
 
 def _container(element: ET.Element, rules: dict[str, tuple[int, int]], name: str) -> Iterator[str]:
     found = Counter(child.tag.removeprefix(ATOM) for child in element)
-    for child, count in found.items():
-        if child not in rules:
-            yield f"{name} holds {child}"
+    for unknown in found.keys() - rules.keys():
+        yield f"{name} holds {unknown}"
     for child, (least, most) in rules.items():
         if not least <= found[child] <= most:
             yield f"{name} has {found[child]} {child}"
     alternates = Counter((link.get("type"), link.get("hreflang")) for link in _links(element, "alternate"))
     if max(alternates.values(), default=0) > 1:
         yield f"{name} has two alternates of a kind (4.1.1, 4.1.2)"
-    for child in element:
-        yield from _element(child, child.tag.removeprefix(ATOM))
+    for inner in element:
+        yield from _element(inner, inner.tag.removeprefix(ATOM))
 
 
 def _element(element: ET.Element, name: str) -> Iterator[str]:
     text = element.text or ""
     if name == "id" and not _IRI.fullmatch(text):
         yield f"{text!r} is no IRI (4.2.6)"
-    if name in TIMES and not (_TIME.fullmatch(text) and datetime.fromisoformat(text)):
+    if name in TIMES and not _is_time(text):
         yield f"{text!r} is no time of RFC 3339 (3.3)"
     if name in ("author", "contributor") and len(element.findall(f"{ATOM}name")) != 1:
         yield f"{name} has no name (3.2)"
@@ -93,6 +92,13 @@ def _element(element: ET.Element, name: str) -> Iterator[str]:
             yield f"{name} holds elements, and is {kind} (3.1.1)"
     if name == "title" and not text.strip():
         yield "a title is empty"
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return bool(_TIME.fullmatch(text) and datetime.fromisoformat(text))
+    except ValueError:
+        return False
 
 
 def _links(element: ET.Element, relation: str) -> list[ET.Element]:

@@ -1,4 +1,4 @@
-"""Canaries: texts and identities planted in everything a partner can send, searched for in everything that comes out."""
+"""Canaries: texts and identities planted in all that a partner can send, searched for in all that comes out."""
 
 from __future__ import annotations
 

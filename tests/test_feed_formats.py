@@ -60,7 +60,14 @@ BROKEN_ATOM = {
     "a category without a term": ('term="emerging"', 'label="emerging"'),
     "an unknown element": ("<author>", "<colour>red</colour><author>"),
     "another root": ("<feed ", "<rss ", "</feed>", "</rss>"),
-    "neither content nor alternate": ("<content ", "<summary ", "</content>", "</summary>", 'rel="alternate"', 'rel="related"'),
+    "neither content nor alternate": (
+        "<content ",
+        "<summary ",
+        "</content>",
+        "</summary>",
+        'rel="alternate"',
+        'rel="related"',
+    ),
     "two alternates": ("<published>", '<link href="https://b.example.org" /><published>'),
 }
 

@@ -185,7 +185,15 @@ async def test_since_when_a_delivery_fails_is_told_and_that_it_no_longer_does() 
     metrics, clock = Metrics(), FakeClock()
     async with http_receiver(*[answer(500)] * 3) as receiver:
         work = RouteWork(
-            route(), webhook(receiver), disclosers, Ledger(), Shelf(), metrics, hampshire().zone, clock, first_wait_s=0.3
+            route(),
+            webhook(receiver),
+            disclosers,
+            Ledger(),
+            Shelf(),
+            metrics,
+            hampshire().zone,
+            clock,
+            first_wait_s=0.3,
         )
         work.take(arrivals(TOLD)[0])
         await until(lambda: bool(receiver.requests) and since(metrics) > 0, "it fails", 60)

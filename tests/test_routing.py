@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerts.disclosure import Discloser
 from alerts.routing import Ledger, Told, decide, decide_all, digest_slot, holds, not_before
 from schemas.alert import AlertReason, EpisodeState
 from schemas.delivery import DeliveryResult, Verdict
@@ -247,6 +248,11 @@ def test_a_file_of_routes(tmp_path: Path) -> None:
     assert found.ids_of_feeds == ("everybody",)
 
 
+def no_region(_: str) -> Discloser | None:
+    """Nothing is told in this installation."""
+    return None
+
+
 def test_the_example_has_a_route_of_every_kind_and_can_be_used() -> None:
     example = load_routes(ROOT / "ops" / "routes.example.toml")
     kinds = {sink.model_fields["kind"].default for sink in (WebhookSink, TeamsSink, MailSink, FeedSink)}
@@ -258,11 +264,11 @@ def test_the_example_has_a_route_of_every_kind_and_can_be_used() -> None:
         if key.endswith("_env") and name is not None
     }
     environment = dict.fromkeys(named, SECRET) | {"ANALYSTS_WORKFLOW": "https://prod.example.org/workflows/1"}
-    Deliveries(Settings(), example, environment, {}.get, Metrics(), FakeClock())
+    Deliveries(Settings(), example, environment, no_region, Metrics(), FakeClock())
     for name in named:
         with pytest.raises(RoutesFileError, match=name):
             lacking = {key: value for key, value in environment.items() if key != name}
-            Deliveries(Settings(), example, lacking, {}.get, Metrics(), FakeClock())
+            Deliveries(Settings(), example, lacking, no_region, Metrics(), FakeClock())
 
 
 BAD = {
@@ -288,7 +294,11 @@ BAD = {
         "area = [[50.9, -100.4], [50.8, -1.3], [50.7, -1.2]]",
         "longitude and latitude",
     ),
-    "an open feed of what is not public": ('audience = "public"', 'audience = "partnership"', "for the audience public"),
+    "an open feed of what is not public": (
+        'audience = "public"',
+        'audience = "partnership"',
+        "for the audience public",
+    ),
     "a feed without a token": ("open = true", "", "either sink.token_env, or sink.open"),
     "a feed with a token and without": ("open = true", 'open = true\ntoken_env = "T"', "either sink.token_env, or"),
     "a feed that is quiet": (

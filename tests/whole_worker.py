@@ -1,4 +1,4 @@
-"""`hotspot worker` whole, as a process that a test can kill, and records by which an episode opens, grows and is retracted.
+"""`hotspot worker` whole, as a process that a test can kill, and records by which an episode opens and ends.
 
 All records are simulated.
 """
@@ -221,9 +221,7 @@ def numbered(alerts: Sequence[Alert]) -> Iterator[str]:
 def the_hotspot(alerts: Sequence[Alert]) -> list[Alert]:
     """The revisions of the episode at the quiet place."""
     return [
-        one
-        for one in alerts
-        if abs(one.window.easting - HOT[0]) < 2_000 and abs(one.window.northing - HOT[1]) < 2_000
+        one for one in alerts if abs(one.window.easting - HOT[0]) < 2_000 and abs(one.window.northing - HOT[1]) < 2_000
     ]
 
 

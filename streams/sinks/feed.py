@@ -70,7 +70,7 @@ class FeedStore:
                 if before is not None and before.revision >= told.revision:
                     return
                 staying = {one.episode_id for one in shown(found.values(), now, kept, now).told}
-                pipe.multi()
+                pipe.multi()  # type: ignore[no-untyped-call]  # redis has no types for it
                 for name in found.keys() - staying - {told.episode_id}:
                     pipe.hdel(entries, name)
                 pipe.hset(entries, told.episode_id, told.model_dump_json())
@@ -108,7 +108,7 @@ class FeedStore:
         await self._redis.aclose()
 
 
-def _parsed(found: Mapping[bytes, Any]) -> dict[str, Disclosed]:
+def _parsed(found: Mapping[Any, Any]) -> dict[str, Disclosed]:
     return {name.decode(): Disclosed.model_validate_json(text) for name, text in found.items()}
 
 
