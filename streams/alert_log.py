@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from pydantic import ValidationError
@@ -14,6 +14,10 @@ from schemas.settings import Settings
 from streams.topics import Topics
 
 log = logging.getLogger(__name__)
+
+#: What comes within so long after the end is read too, seconds: what the embedded broker names for the end of a
+#: partition is the first message of its last batch.
+_LINGER_S: Final = 0.5
 
 
 class Logged(NamedTuple):
@@ -38,8 +42,10 @@ def read_alert_log(settings: Settings, *, timeout_s: float = 30.0) -> list[Logge
 def _read(consumer: Consumer, place: TopicPartition, timeout_s: float) -> Iterator[Logged]:
     offset, end = consumer.get_watermark_offsets(place, timeout=timeout_s)
     consumer.assign([TopicPartition(place.topic, place.partition, offset)])
-    while offset < end:
-        message = consumer.poll(timeout_s)
+    while True:
+        message = consumer.poll(timeout_s if offset < end else _LINGER_S)
+        if message is None and offset >= end:
+            return
         if message is None:
             raise KafkaException(f"{place.topic} stopped at offset {offset} of {end}")
         if message.error():
