@@ -102,7 +102,7 @@ def in_order(keys: Sequence[str]) -> bool:
     return all(found == list(range(1, len(found) + 1)) for found in per_episode(keys).values())
 
 
-@pytest.mark.timeout(1500)  # three workers start, and each reads its kernels from the cache first
+@pytest.mark.timeout(2400)  # three workers start, and each reads its kernels from the cache first
 async def test_an_alert_that_arises_from_records_arrives_once_everywhere_through_kill_9(
     embedded: Installation, tmp_path: Path
 ) -> None:

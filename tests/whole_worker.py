@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
+from urllib.error import HTTPError
 
 from chaos.workers import environment
 from schemas.alert import Alert
@@ -33,7 +33,7 @@ DAYS = 60
 PER_DAY = 6
 #: A quiet place, and around where all the others happen; metres of the National Grid.
 HOT, BUSY, SPREAD_M = (452_125.0, 122_125.0), (441_000.0, 113_000.0), 6_000.0
-START_S = 240.0
+START_S = 600.0
 Message = tuple[bytes | None, bytes]
 
 
@@ -168,8 +168,10 @@ class WholeWorker:
         try:
             with urllib.request.urlopen(request, timeout=10) as response:
                 return int(response.status), response.read()
-        except URLError as error:
-            return int(getattr(error, "code", 0)), b""
+        except HTTPError as error:
+            return error.code, b""
+        except OSError:
+            return 0, b""
 
     async def ready(self) -> None:
         """Wait until it has its partitions."""
