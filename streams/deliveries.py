@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as Place
 from pydantic import ValidationError
 
@@ -48,6 +48,7 @@ _POLL_INTERVAL_MS: Final = 24 * 3600 * 1000
 _CHECK_S: Final = 10.0
 #: So long a reader may take to leave its group, seconds.
 _LEAVE_S: Final = 8.0
+_HAS_MEMBERS: Final = (KafkaError.UNKNOWN_MEMBER_ID, KafkaError.ILLEGAL_GENERATION, KafkaError.REBALANCE_IN_PROGRESS)
 
 
 def build_adapter(
@@ -108,9 +109,18 @@ def begin_routes(
                 since = open_since(read_alert_log(settings, timeout_s=timeout_s))
                 ends = [Place(topic, end.partition, since.get(end.partition, end.offset)) for end in ends]
             if ends:
-                consumer.commit(offsets=ends, asynchronous=False)
+                _commit(consumer, ends)
         finally:
             consumer.close()
+
+
+def _commit(consumer: Consumer, places: list[Place]) -> None:
+    try:
+        consumer.commit(offsets=places, asynchronous=False)
+    except KafkaException as error:
+        # The group has a member by now: a worker that started at the same time, which let the route begin before it joined.
+        if error.args[0].code() not in _HAS_MEMBERS:
+            raise
 
 
 def open_since(logged: Iterable[Logged]) -> dict[int, int]:

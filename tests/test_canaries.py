@@ -70,13 +70,14 @@ class Output(NamedTuple):
 
 
 def found_in(outputs: Iterable[Output]) -> list[str]:
-    """Where a canary is, and what is around it."""
-    return [
-        f"{output.where}: …{output.content[max(0, hit.start() - 80) : hit.end() + 40]!r}…"
-        for output in outputs
-        for hit in [NEEDLES.search(output.content)]
-        if hit is not None
-    ]
+    """Where a canary is, and what is around it; in UTF-16 too."""
+    found = []
+    for output in outputs:
+        content = output.content.replace(b"\0", b"")
+        for hit in NEEDLES.finditer(content):
+            found.append(f"{output.where}: …{content[max(0, hit.start() - 80) : hit.end() + 40]!r}…")
+            break
+    return found
 
 
 # --- what is planted --------------------------------------------------------------------------------------------------
@@ -94,7 +95,7 @@ def accepted() -> list[Event]:
             location_description=f"outside the {text}",
             assault_method=FREE_TEXT,
             location_type=text,
-            incident_ref=f"{NAME}/{number}",
+            incident_ref=f"{NAME}/{BIRTH_DATE}/{number}",
         )
         event |= {
             "id": f"{FREE_TEXT} {number}",
@@ -134,8 +135,8 @@ def poison() -> Iterator[bytes]:
         yield raw([canary, {**good, canary: canary}])
 
 
-#: A name in these is an identifier like any other: it is taken.
-_TAKEN = {("record_id", NAME), ("incident_ref", NAME)}
+#: These are identifiers like any others there, and many record numbers are built from a date: they are taken.
+_TAKEN = {(field, canary) for field in ("record_id", "incident_ref") for canary in (NAME, BIRTH_DATE)}
 
 
 def feedback_poison() -> Iterator[bytes]:
@@ -299,4 +300,5 @@ async def test_no_canary_gets_out(embedded: Installation, tmp_path: Path) -> Non
 def test_the_search_knows_each_canary_however_it_is_written(canary: str) -> None:
     for text in (canary, canary.upper(), canary.replace(" ", "-"), f"a{canary}b", json.dumps({"x": canary})):
         assert found_in([Output("somewhere", f"before {text} after".encode())])
+    assert found_in([Output("in UTF-16", canary.encode("utf-16"))])
     assert found_in([Output("nowhere", b"Violence in Southampton, 3 of 5 on 12/03/2026, 943 of 476.")]) == []

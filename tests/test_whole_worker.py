@@ -78,7 +78,7 @@ def write_routes(path: Path, hook: HttpReceiver, mailbox: Mailbox) -> Path:
 def mailed(mailbox: Mailbox) -> list[str]:
     """The key of each revision that came by mail, as a mailbox counts them that knows a Message-ID again."""
     unique = {mail["Message-ID"]: mail for mail in mailbox.mails}
-    return [key for mail in unique.values() for key in mail["X-Hotspot-Keys"].split()]
+    return [mail["X-Hotspot-Key"] for mail in unique.values()]
 
 
 def settled(settings: Settings, route: str) -> set[str]:
@@ -155,7 +155,8 @@ async def test_an_alert_that_arises_from_records_arrives_once_everywhere_through
     assert story[0].reason is AlertReason.OPENED
     assert AlertReason.ESCALATED in {one.reason for one in story}
     assert story[-1].reason is AlertReason.EVIDENCE_WITHDRAWN
-    keys = list(numbered(told(settings)))
+    # After a crash the monitor sends a revision to its topic again, with the same id and content.
+    keys = list(dict.fromkeys(numbered(told(settings))))
     assert sorted(hook.seen) == sorted(keys), "every revision arrived, and no other"
     assert sorted(mailed(mailbox)) == sorted(keys)
     assert in_order(hook.seen)
