@@ -118,7 +118,7 @@ def _commit(consumer: Consumer, places: list[Place]) -> None:
     try:
         consumer.commit(offsets=places, asynchronous=False)
     except KafkaException as error:
-        # The group has a member by now: a worker that started at the same time, which let the route begin before it joined.
+        # The group has a member: a worker that started at the same time, and let the route begin before it joined.
         if error.args[0].code() not in _HAS_MEMBERS:
             raise
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import redis.asyncio as redis
+from confluent_kafka import Consumer, KafkaException
 
 from alerts.audit_verify import verify
 from schemas.alert import Alert, alert_event
@@ -24,14 +25,14 @@ from schemas.routes import load_routes
 from schemas.settings import Settings
 from streams.alert_log import Logged
 from streams.audit import entries_of, read_trail
-from streams.deliveries import Deliveries, begin_routes, open_since
+from streams.deliveries import Deliveries, begin_routes, group_of, open_since
 from streams.metrics import Metrics
 from streams.sinks.feed import FeedStore
 from streams.topics import Topics, create_topics
 from tests.builders import NOW, FakeClock
 from tests.builders_delivery import SECRET, discloser
 from tests.receivers import answer, http_receiver
-from tests.running import ROOT, Installation, publish, read_topic
+from tests.running import ROOT, Installation, publish, read_topic, until
 from tests.test_route_work import GROWN, IN_ORDER, ONE, RETRACTED, TOLD, TWO, per_episode, story
 
 ROUTES = """
@@ -163,6 +164,29 @@ async def test_a_new_route_begins_with_what_comes_after_it(settings: Settings, t
         async with delivering(settings, routes) as process:
             await settled(settings, 1, process)
     assert receiver.keys == [f"{TWO}.1"]
+
+
+async def test_a_route_that_another_worker_begins_at_the_same_time_is_left_to_it(
+    installation: Installation,
+) -> None:
+    """The other one has let it begin, and joined, after this one saw that nothing was committed."""
+    settings = installation.settings()
+    create_topics(settings)
+    tell(settings, TOLD[:1])
+    group = {
+        "bootstrap.servers": settings.bootstrap,
+        "group.id": group_of(settings, "late"),
+        "enable.auto.commit": False,
+    }
+    member = Consumer({**group, "session.timeout.ms": 6000})
+    member.subscribe([Topics(settings.prefix).alerts])
+    try:
+        await until(lambda: member.poll(0.1) is None and bool(member.assignment()), "it is a member")
+        begin_routes(settings, ["late"])
+        with pytest.raises(KafkaException):
+            begin_routes(settings.model_copy(update={"bootstrap": "127.0.0.1:1"}), ["late"], timeout_s=1)
+    finally:
+        member.close()
 
 
 # --- feeds ------------------------------------------------------------------------------------------------------------

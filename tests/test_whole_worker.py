@@ -104,11 +104,11 @@ def in_order(keys: Sequence[str]) -> bool:
 
 @pytest.mark.timeout(2400)  # three workers start, and each reads its kernels from the cache first
 async def test_an_alert_that_arises_from_records_arrives_once_everywhere_through_kill_9(
-    embedded: Installation, tmp_path: Path
+    installation: Installation, tmp_path: Path
 ) -> None:
     """Two workers share the routes; both die when an escalation is on its way; a third ends the story."""
     async with http_receiver() as hook, mail_server() as mailbox:
-        settings = worker_settings(embedded, write_routes(tmp_path / "routes.toml", hook, mailbox))
+        settings = worker_settings(installation, write_routes(tmp_path / "routes.toml", hook, mailbox))
         police, began = Topics(settings.prefix).police, now()
         publish(settings, police, history(began))
         workers = [WholeWorker(settings, tmp_path / f"worker-{name}.log", SECRETS) for name in "abc"]
