@@ -48,6 +48,14 @@ _POLL_INTERVAL_MS: Final = 24 * 3600 * 1000
 _CHECK_S: Final = 10.0
 #: So long a reader may take to leave its group, seconds.
 _LEAVE_S: Final = 8.0
+#: A broker that has just started, or is changing who looks after a group, says so for a moment.
+_NO_COORDINATOR_YET: Final = (
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+)
+_ASK_AGAIN_S: Final = 0.5
+#: What a broker says to who is no member of a group that has some.
 _HAS_MEMBERS: Final = (KafkaError.UNKNOWN_MEMBER_ID, KafkaError.ILLEGAL_GENERATION, KafkaError.REBALANCE_IN_PROGRESS)
 
 
@@ -88,39 +96,46 @@ def begin_routes(
     An empty feed would look like calm. Called before anything can be published, so that a crash before the first commit
     of a route loses nothing. Raises KafkaException.
     """
-    topic = Topics(settings.prefix).alerts
     for route_id in route_ids:
-        consumer = Consumer(
-            {
-                "bootstrap.servers": settings.bootstrap,
-                "group.id": group_of(settings, route_id),
-                "enable.auto.commit": False,
-            }
-        )
-        try:
-            partitions = consumer.list_topics(topic, timeout=timeout_s).topics[topic].partitions
-            known = consumer.committed([Place(topic, number) for number in partitions], timeout=timeout_s)
-            ends = [
-                Place(topic, place.partition, consumer.get_watermark_offsets(place, timeout=timeout_s)[1])
-                for place in known
-                if place.offset < 0
-            ]
-            if ends and route_id in feeds:
-                since = open_since(read_alert_log(settings, timeout_s=timeout_s))
-                ends = [Place(topic, end.partition, since.get(end.partition, end.offset)) for end in ends]
-            if ends:
-                _commit(consumer, ends)
-        finally:
-            consumer.close()
+        deadline = time.monotonic() + timeout_s
+        while True:
+            try:
+                _begin_route(settings, route_id, timeout_s, is_feed=route_id in feeds)
+            except KafkaException as error:
+                code = error.args[0].code()
+                if code in _HAS_MEMBERS:
+                    break  # a worker that started at the same time let the route begin before it joined
+                if code not in _NO_COORDINATOR_YET or time.monotonic() > deadline:
+                    raise
+                time.sleep(_ASK_AGAIN_S)
+            else:
+                break
 
 
-def _commit(consumer: Consumer, places: list[Place]) -> None:
+def _begin_route(settings: Settings, route_id: str, timeout_s: float, *, is_feed: bool) -> None:
+    topic = Topics(settings.prefix).alerts
+    consumer = Consumer(
+        {
+            "bootstrap.servers": settings.bootstrap,
+            "group.id": group_of(settings, route_id),
+            "enable.auto.commit": False,
+        }
+    )
     try:
-        consumer.commit(offsets=places, asynchronous=False)
-    except KafkaException as error:
-        # The group has a member: a worker that started at the same time, and let the route begin before it joined.
-        if error.args[0].code() not in _HAS_MEMBERS:
-            raise
+        partitions = consumer.list_topics(topic, timeout=timeout_s).topics[topic].partitions
+        known = consumer.committed([Place(topic, number) for number in partitions], timeout=timeout_s)
+        ends = [
+            Place(topic, place.partition, consumer.get_watermark_offsets(place, timeout=timeout_s)[1])
+            for place in known
+            if place.offset < 0
+        ]
+        if ends and is_feed:
+            since = open_since(read_alert_log(settings, timeout_s=timeout_s))
+            ends = [Place(topic, end.partition, since.get(end.partition, end.offset)) for end in ends]
+        if ends:
+            consumer.commit(offsets=ends, asynchronous=False)
+    finally:
+        consumer.close()
 
 
 def open_since(logged: Iterable[Logged]) -> dict[int, int]:
