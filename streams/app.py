@@ -40,6 +40,7 @@ from streams.metrics import Metrics
 from streams.monitor_agent import Monitoring
 from streams.rounds import Rounds
 from streams.state import RegionState
+from streams.table import StateTable
 from streams.topics import LARGEST_MESSAGE, Topics, create_topics, partition_counts
 
 log = logging.getLogger(__name__)
@@ -140,7 +141,8 @@ class Worker:
             self.current_episodes,
             self.deliveries.pages,
         )
-        self.state = RegionState(self._declare_agents())
+        self._table = self._declare_agents()
+        self.state = RegionState(self._table)
 
     # --- life -------------------------------------------------------------------------------------------------------
 
@@ -252,6 +254,7 @@ class Worker:
             self.topics.app_id,
             broker=[URL(f"kafka://{host}") for host in settings.bootstrap.split(",")],
             store="memory://",
+            Table=StateTable,
             datadir=self._directory.name,  # Faust wants one, although the table is in memory
             web_enabled=False,
             topic_disable_leader=True,
@@ -352,7 +355,7 @@ class Worker:
         return sent
 
     async def _flush(self) -> None:
-        await self.faust.producer.flush()
+        await self._table.written()
 
     # --- assignment and ticks ---------------------------------------------------------------------------------------
 

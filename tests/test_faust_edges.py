@@ -185,6 +185,29 @@ async def test_a_worker_whose_services_cannot_start_fails_and_does_not_wait_for_
 # --- tables and settings -----------------------------------------------------------------------------------------
 
 
+async def test_a_flush_of_faust_leaves_writes_behind_and_the_state_waits_for_them(worker: Worker) -> None:
+    """While the broker is slow, Faust's flush gives up after a tenth of a second; alerts must not go out then."""
+    buffer = worker.faust.producer.buffer
+    buffer._started.set()  # it runs, and its way to the broker stands still
+    table = worker._table
+    sent = [table.send_changelog(0, b"hampshire|1|offset", number) for number in (b"1", b"2")]
+    await buffer.flush()
+    assert buffer.size == 2
+    written = asyncio.create_task(table.written())
+    for done in sent:
+        await asyncio.sleep(0.2)
+        assert not written.done()
+        done.set_result(None)
+    await asyncio.wait_for(written, 5)
+
+
+async def test_a_write_that_the_broker_refuses_is_an_error_of_who_waits_for_it(worker: Worker) -> None:
+    refused = worker._table.send_changelog(0, b"hampshire|1|week", b"too much")
+    refused.set_exception(OSError("the broker does not take it"))
+    with pytest.raises(OSError, match="does not take it"):
+        await worker._table.written()
+
+
 async def test_state_comes_back_from_the_changelog_as_the_bytes_that_were_written(app: Any, worker: Worker) -> None:
     """A table that is told nothing of its types reads its changelog as JSON; one with a raw schema recovers as JSON."""
     message = SimpleNamespace(key=b"hampshire|1|2026-W01", value=b"\x01\xff\x00", headers=None, topic="t")
