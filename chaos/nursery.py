@@ -6,6 +6,7 @@ itself (`python -m chaos.nursery`) reads requests as lines of JSON and answers w
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import select
@@ -14,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -44,7 +46,8 @@ class Child:
     def send_signal(self, number: int) -> None:
         """Send a signal, if it still runs."""
         if self.poll() is None:
-            os.kill(self.pid, number)
+            with suppress(ProcessLookupError):  # it has ended, and the nursery has yet to tell
+                os.kill(self.pid, number)
 
     def kill(self) -> None:
         """kill -9."""
@@ -152,6 +155,7 @@ def _become_worker(command: Any, asked: dict[str, Any]) -> NoReturn:
         os.dup2(nothing, 0)
         os.dup2(log, 1)
         os.dup2(log, 2)
+        faulthandler.enable(log)
         os.environ.update(asked["environment"])
         sys.argv = ["hotspot", "worker"]
         command()

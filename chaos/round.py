@@ -30,6 +30,8 @@ STALL_S = 300.0
 CALM_S = 1.5
 #: What a worker logs that did not stop within its deadline.
 LATE: Final = "worker had not stopped after"
+#: How those end that had to be killed.
+KILLED: Final = (-signal.SIGABRT, -signal.SIGKILL)
 
 
 @dataclass
@@ -38,6 +40,8 @@ class Report:
 
     plan: Plan
     wrong: list[str] = field(default_factory=list)
+    late: list[str] = field(default_factory=list)
+    """Workers that had to be killed at the end: told, and no difference of what they did."""
     messages: int = 0
     records: int = 0
     alerts: int = 0
@@ -55,7 +59,7 @@ class Report:
             f" {self.records} records, {self.refused} refused, {self.alerts} alerts of {self.episodes} episodes,"
             f" {self.starts} starts"
             f" ({self.ended_by_itself} ended by themselves), {self.catching_up_s:.0f} s to catch up,"
-            f" {self.seconds:.0f} s [{troubles}]"
+            f" {self.seconds:.0f} s [{troubles}]{''.join(f'; {sentence}' for sentence in self.late)}"
         )
 
 
@@ -110,7 +114,7 @@ class Round:
         with running(workers):
             run.publish(self._log.messages, 0.0, self._plan.choice(f"log {self._plan.log}/bursts"))
             report.wrong += self._wait(run, workers, "the undisturbed run")
-            report.wrong += finish(workers)
+            finish(workers, report)
         calm = read_outcome(run.settings, self._regions)
         wrong = [*run.differences_from_log(self._log), *differences_from_truth(calm, self._log.truth)]
         report.wrong += [f"undisturbed: {sentence}" for sentence in wrong]
@@ -123,7 +127,7 @@ class Round:
         report.wrong += self._errors
         report.wrong += self._wait(run, workers, "the disturbed run")
         report.catching_up_s = time.monotonic() - since
-        report.wrong += finish(workers)
+        finish(workers, report)
 
     def _compare(self, run: Run, calm: Outcome, report: Report) -> None:
         troubled = read_outcome(run.settings, self._regions)
@@ -244,16 +248,19 @@ class Round:
                 yield f"{region}: the alerts leave {sorted(expected)} open, the state {list(held)}"
 
 
-def finish(workers: Sequence[WorkerProcess]) -> list[str]:
-    """End workers for good; sentences about those that do not end well.
+def finish(workers: Sequence[WorkerProcess], report: Report) -> None:
+    """End workers for good, and report those that do not end well.
 
-    One that does not stop within its deadline loses nothing by its own account, and whether that is so is compared.
-    One that was only just started ends by the signal itself.
+    One that does not stop in time, or not at all, leaves what it did not acknowledge, and whether anything of that is
+    missing is compared. One that was only just started ends by the signal itself.
     """
-    codes = [(worker, code if (code := worker.finish()) != -signal.SIGTERM else 0) for worker in workers]
-    told = [f"worker {worker.number} ended with code {code}: see {worker.log}" for worker, code in codes if code]
-    late = [LATE in worker.log.read_text(encoding="utf-8", errors="replace") for worker, code in codes if code]
-    return [sentence for sentence, was_late in zip(told, late, strict=True) if not was_late]
+    for worker in workers:
+        code = worker.finish()
+        sentence = f"worker {worker.number} ended with code {code}: see {worker.log}"
+        if code in KILLED or (code and LATE in worker.log.read_text(encoding="utf-8", errors="replace")):
+            report.late.append(sentence)
+        elif code not in (0, -signal.SIGTERM):
+            report.wrong.append(sentence)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FAKETIME = "*/faketime/libfaketime.so.1"
 RESTART_S = 1.0
 END_S = 40.0
+ABORT_S = 5.0
 
 
 def faketime() -> Path | None:
@@ -55,7 +56,7 @@ class Place:
             return self._nursery.fork(environment(settings), log)
         with log.open("ab") as output:
             return subprocess.Popen(
-                [sys.executable, "-m", "cli", "worker"],
+                [sys.executable, "-X", "faulthandler", "-m", "cli", "worker"],
                 cwd=ROOT,
                 env={**os.environ, **self._environment, **environment(settings)},
                 stdin=subprocess.DEVNULL,
@@ -141,8 +142,12 @@ class WorkerProcess:
         try:
             return process.wait(END_S)
         except subprocess.TimeoutExpired:
-            process.kill()
-            return process.wait()
+            process.send_signal(signal.SIGABRT)  # it says where it hangs, in its log
+            try:
+                return process.wait(ABORT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                return process.wait()
 
     def _signal(self, number: signal.Signals) -> None:
         with self._lock:
