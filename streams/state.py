@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgpack
 from pydantic import TypeAdapter
@@ -20,6 +20,10 @@ _SEPARATOR = b"|"
 #: All that one batch changed, as one message before the parts themselves. A crash between them leaves a state that is
 #: half of this batch and half of the last; the journal makes it whole.
 JOURNAL = "journal"
+#: A journal of more bytes than this goes in pieces before it, for no message may be larger than 16 MiB, and a batch can
+#: change every week of a large region. The journal then says how many they are, and of which save.
+PIECE_BYTES: Final = 8 * 1024 * 1024
+_PIECE: Final = "journal/"
 #: Alerts of the last batch. They are in the changelog before they are on their topic, so a crash between the two sends
 #: them again with the same ids and content, and never decides them anew.
 OUTBOX = "outbox"
@@ -43,13 +47,15 @@ class _Held:
     epoch: int
     keys: dict[str, set[bytes]] = field(default_factory=dict)
     """Of each part, the keys of the table that hold a version of it."""
+    saves: int = 0
 
 
 class RegionState:
     """Parts of regions in a table. Changes are made inside an agent, where Faust knows the partition."""
 
-    def __init__(self, table: MutableMapping[bytes, bytes]) -> None:
+    def __init__(self, table: MutableMapping[bytes, bytes], piece_bytes: int = PIECE_BYTES) -> None:
         self._table = table
+        self._piece_bytes = piece_bytes
         self._held: dict[str, _Held] = {}
 
     def load(self, region: str, generation: int = 0) -> Saved:
@@ -81,18 +87,37 @@ class RegionState:
             OUTBOX: _OUTBOX.dump_json(outbox) if outbox else b"",
             OFFSET: str(next_offset).encode(),
         }
-        self._put(region, JOURNAL, msgpack.packb(parts))
+        self._put_journal(region, msgpack.packb(parts))
         for name, part in sorted(parts.items()):
             self._put(region, name, part)
 
+    def _put_journal(self, region: str, packed: bytes) -> None:
+        held = self._held.setdefault(region, _Held(1))
+        held.saves += 1
+        size = self._piece_bytes
+        pieces = [packed[at : at + size] for at in range(0, len(packed), size)] if len(packed) > size else []
+        for number, piece in enumerate(pieces):
+            self._put(region, f"{_PIECE}{number}", msgpack.packb([held.saves, piece]))
+        self._put(region, JOURNAL, msgpack.packb([held.saves, len(pieces)]) if pieces else packed)
+        self._drop_pieces(region, len(pieces))
+
+    def _drop_pieces(self, region: str, kept: int) -> None:
+        """Take away pieces that no journal speaks of any more."""
+        keys = self._held[region].keys
+        for name in [name for name in keys if name.startswith(_PIECE) and int(name.removeprefix(_PIECE)) >= kept]:
+            for key in keys.pop(name):
+                self._table.pop(key, None)
+
     def _complete(self, region: str, newest: dict[str, tuple[int, bytes]]) -> None:
         """Write what the last journal has and the parts lack."""
+        pieces = {name: newest.pop(name) for name in list(newest) if name.startswith(_PIECE)}
         epoch, journal = newest.pop(JOURNAL, (0, b""))
-        for name, part in sorted(msgpack.unpackb(journal).items()) if journal else ():
+        for name, part in sorted(_read(epoch, journal, pieces).items()):
             written, found = newest.get(name, (-1, b""))
             if written <= epoch and found != part:
                 self._put(region, name, part)
                 newest[name] = epoch, part
+        self._drop_pieces(region, 0)
 
     def _put(self, region: str, name: str, part: bytes) -> None:
         held = self._held.get(region) or _Held(1)
@@ -106,6 +131,20 @@ class RegionState:
             del self._table[key]
         for other in older:
             del self._table[other]
+
+
+def _read(epoch: int, journal: bytes, pieces: Mapping[str, tuple[int, bytes]]) -> dict[str, bytes]:
+    """What a journal says. Nothing where its pieces are of another save: then all parts of its own were written."""
+    said: Any = msgpack.unpackb(journal) if journal else {}
+    if isinstance(said, dict):
+        return said
+    save, many = said
+    found = [pieces.get(f"{_PIECE}{number}", (-1, b"")) for number in range(many)]
+    read = [msgpack.unpackb(piece) if of_epoch == epoch else (0, b"") for of_epoch, piece in found]
+    if any(of_save != save for of_save, _ in read):
+        return {}
+    whole: dict[str, bytes] = msgpack.unpackb(b"".join(piece for _, piece in read))
+    return whole
 
 
 def _epoch_and_name(region: str, key: bytes) -> tuple[int, str]:
