@@ -80,9 +80,14 @@ def publish(settings: Settings, topic: str, messages: Iterable[tuple[bytes | Non
     create_topics(settings)
     producer = Producer({"bootstrap.servers": settings.bootstrap, "message.max.bytes": 8_000_000, "linger.ms": 5})
     for key, value in messages:
-        producer.produce(topic, value, key)
+        while True:
+            try:
+                producer.produce(topic, value, key)
+                break
+            except BufferError:  # a broker with much to do: wait for it
+                producer.poll(0.1)
         producer.poll(0)
-    assert producer.flush(30) == 0
+    assert producer.flush(60) == 0
 
 
 def read_topic(settings: Settings, topic: str) -> list[tuple[bytes | None, bytes, list[tuple[str, bytes]]]]:
