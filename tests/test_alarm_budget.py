@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bench.source import CHICAGO
+from bench.source import CHICAGO, data_path
 from cli.incident_rows import read_rows
 from processors.detector import Detector
 from processors.public_holidays import PublicHolidays
@@ -21,7 +20,7 @@ from schemas.settings import load_settings
 from tests.test_feeds_and_alerts import BEGIN, SETTINGS, WEEKLY, history
 
 ROOT = Path(__file__).resolve().parent.parent
-DATA = Path(os.environ.get("HOTSPOT_DATA", ROOT.parent / "shared" / "data")) / CHICAGO
+DATA = data_path(CHICAGO)
 BUDGET = DetectionSettings().budget_per_28d
 # Years, and kernels to compile: an alarm that goes off amid a kernel would end the whole run.
 pytestmark = pytest.mark.timeout(1800)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import gzip
 import math
-import os
 import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from bench import source
 from cli.baseline import make_report
 from cli.incident_rows import read_rows
 from cli.main import hotspot, main
@@ -134,8 +134,7 @@ def test_the_page_names_every_field_of_the_report() -> None:
 
 # --- real incidents ----------------------------------------------------------------------------------------------
 
-DATA = Path(os.environ.get("HOTSPOT_DATA", ROOT.parent / "shared" / "data"))
-CHICAGO = DATA / "chicago_aggravated_assault_2010_2019.csv.gz"
+CHICAGO = source.data_path(source.CHICAGO)
 
 
 @pytest.fixture(scope="module")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, date, datetime
-from pathlib import Path
 from statistics import median
 
 import pytest
 
 from alerts.monitor import RegionMonitor
 from alerts.schedule import ReplaySchedule
+from bench.source import CHICAGO, data_path
 from cli.incident_rows import read_rows
 from evaluation.monitored import EARLY_DAYS, LOOK_S
 from schemas.alert import Alert
@@ -21,7 +21,7 @@ from schemas.region import load_region
 from schemas.settings import Settings
 from tests.builders import ROOT
 
-CHICAGO = Path("/work/shared/data/chicago_aggravated_assault_2010_2019.csv.gz")
+HISTORY = data_path(CHICAGO)
 MICRO = 1_000_000
 #: A stretch that holds a merge and a split; four years take minutes.
 BEGIN, END = datetime(2015, 6, 1, tzinfo=UTC), datetime(2015, 8, 1, tzinfo=UTC)
@@ -30,7 +30,7 @@ BEGIN, END = datetime(2015, 6, 1, tzinfo=UTC), datetime(2015, 8, 1, tzinfo=UTC)
 def replayed(begin: datetime, end: datetime) -> tuple[RegionMonitor, list[Alert]]:
     """Chicago at the end of a period, and all alerts in it, by the default settings but for a shorter calibration."""
     region = load_region(ROOT / "regions" / "chicago.toml")
-    rows = read_rows(CHICAGO, region, date(end.year, end.month, end.day), Settings())
+    rows = read_rows(HISTORY, region, date(end.year, end.month, end.day), Settings())
     settings = DetectionSettings(calibration_days=182)
     source, since, until = (1, 0), int(begin.timestamp()), int(end.timestamp())
     monitor = RegionMonitor(region, settings, schedule=ReplaySchedule(frozenset({source}), LOOK_S))
@@ -54,7 +54,7 @@ def withdrawn(rows: LocatedArray, at: int) -> LocatedArray:
 
 
 @pytest.mark.timeout(1200)  # baselines of five years, on a machine that may be busy
-@pytest.mark.skipif(not CHICAGO.exists(), reason=f"{CHICAGO} is not on this machine")
+@pytest.mark.skipif(not HISTORY.exists(), reason=f"{CHICAGO} is not here; name its folder in HOTSPOT_DATA")
 def test_episodes_of_chicago_are_told_seldom() -> None:
     """What must always hold is checked look by look by the fixture of tests/conftest.py."""
     monitor, told = replayed(BEGIN, END)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from datetime import datetime, timedelta
@@ -12,17 +11,17 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from bench.source import CHICAGO, data_path
 from tests.running import ROOT
 from tests.servers.kafka import KafkaServer
 
-NAME = "chicago_aggravated_assault_2010_2019.csv.gz"
-FILE = Path(os.environ.get("HOTSPOT_DATA", ROOT.parent / "shared" / "data")) / NAME
+FILE = data_path(CHICAGO)
 FIRST, LAST = "2013-01-01", "2016-12-31"
 #: 28-day periods of the three years after the first.
 PERIODS = 3 * 365.25 / 28
 
 pytestmark = [
-    pytest.mark.skipif(not FILE.is_file(), reason=f"the real data {NAME} is not here; name its folder in HOTSPOT_DATA"),
+    pytest.mark.skipif(not FILE.is_file(), reason=f"{CHICAGO} is not here; name its folder in HOTSPOT_DATA"),
     pytest.mark.timeout(600),
 ]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import os
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -13,6 +12,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
+from bench.source import data_path
 from schemas.located import Kind
 from schemas.region import RegionFile, load_region
 from simulation.cases import POLICE_NAMES
@@ -113,7 +113,7 @@ def test_the_postcode_package_is_read_without_being_imported() -> None:
 
 def test_concentration_is_like_that_of_published_street_data(hampshire: RegionFile) -> None:
     """The busiest cells hold about the share that they hold of the robberies and weapons on police.uk."""
-    data = Path(os.environ.get("HOTSPOT_DATA", ROOT.parent / "shared" / "data")) / "policeuk_snap_points.csv.gz"
+    data = data_path("policeuk_snap_points.csv.gz")
     if not data.exists():
         pytest.skip(f"no published street data: {data.name} was not found; set HOTSPOT_DATA to its directory")
     with gzip.open(data, "rt", encoding="utf-8") as file:
