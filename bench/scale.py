@@ -7,6 +7,7 @@ measured again, so a run that was ended goes on where it was. `--share 0.02` tak
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -35,6 +36,7 @@ MEMORY_GIB: Final = 20.0
 
 def main(given: Sequence[str] | None = None) -> int:
     """Measure what is not measured yet, keep it, and write the page."""
+    load_before = round(os.getloadavg()[1], 1)
     parser = _parser()
     arguments = parser.parse_args(given)
     try:
@@ -56,7 +58,7 @@ def main(given: Sequence[str] | None = None) -> int:
             except BenchDataMissingError as absent:
                 print(f"Not measured. {absent}", file=sys.stderr)
                 return 2
-            results = results.with_result(result)
+            results = results.with_result(result.model_copy(update={"load_before": load_before}))
             write_results(kept, results)
     write_between(arguments.page, MARK, page_part(results))
     print(f"Results in {kept}, tables in {arguments.page}.")
@@ -87,6 +89,12 @@ def _parser() -> argparse.ArgumentParser:
         "--partitions", type=int, default=plan.partitions, help=f"of the located topic (default {plan.partitions})"
     )
     parser.add_argument("--seed", type=int, default=plan.seed, help=f"of the simulation (default {plan.seed})")
+    parser.add_argument(
+        "--calibration-days",
+        type=int,
+        default=plan.calibration_days,
+        help=f"of each region (default {plan.calibration_days}, as of workers); 28 for a quick try",
+    )
     parser.add_argument(
         "--workers", type=int, nargs="+", default=list(WORKERS), help=f"numbers of workers (default {WORKERS})"
     )

@@ -18,6 +18,7 @@ from pydantic import Field
 from bench.messages import batches
 from bench.servers import Message
 from schemas.base import Contract, UtcTime
+from schemas.detection import DetectionSettings
 from schemas.located import Kind
 from schemas.region import RegionFile
 from schemas.settings import Settings
@@ -46,6 +47,8 @@ class Plan(Contract):
     """Part of the records that is simulated; all regions and years are there whatever it is."""
     partitions: int = Field(default=12, ge=1, le=256)
     seed: int = Field(default=1, ge=0)
+    calibration_days: int = Field(default=DetectionSettings().calibration_days, ge=7, le=3650)
+    """Simulated days of each region's calibration, as a setting of the workers; fewer for a quick try."""
 
     @property
     def simulated_per_year(self) -> float:

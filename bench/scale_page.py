@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
-from aiokafka.partitioner import DefaultPartitioner
-
 from bench.evaluation_tables import table
-from bench.scale_history import Plan
 from bench.scale_results import Latency, Result, Results
-from simulation.nation import FORCES, share_of
+from bench.scale_sizing import sizing
+from bench.scale_spread import spread
+from simulation.nation import FORCES
 
+#: Load average below which nothing else is at work.
+QUIET: Final = 0.5
 Row = tuple[str, Callable[[Result], str]]
 
 
@@ -22,23 +23,36 @@ def page_part(results: Results) -> str:
     runs = results.in_order
     head = ("", *(f"{one.workers} worker{'s' if one.workers > 1 else ''}" for one in runs))
     rows = ((name, *(value(one) for one in runs)) for name, value in ROWS)
-    return "\n".join([conditions(results), table(head, rows), spread(results.plan)])
+    return "\n".join(
+        [conditions(results), table(head, rows), spread(results.plan), "### For a cluster\n", sizing(results)]
+    )
 
 
 def conditions(results: Results) -> str:
     """What was measured, when and on what."""
     plan, runs = results.plan, results.in_order
-    last = runs[-1]
     dates = sorted({one.measured_at.date().isoformat() for one in runs})
     machines = sorted({one.machine for one in runs})
-    part = "" if plan.share == 1 else f" **This is a share of {plan.share:g} of the nation's records.**"
-    return (
+    told = [
         f"Measured on {' and '.join(dates)} on {'; '.join(machines)}, which the workers share with the broker and with "
-        f"the program that publishes. Simulated: {len(FORCES)} regions, {plan.years} years of "
-        f"{plan.simulated_per_year:,.0f} records, {last.records:,} revisions with corrections; "
-        f"{plan.partitions} partitions.{part} Where there are more workers than cores, records a second of all workers "
-        f"cannot grow: read those of a core (a second of processor time of the workers).\n"
-    )
+        "the program that publishes.",
+        f"Simulated: {len(FORCES)} regions, {plan.years} years of {plan.simulated_per_year:,.0f} records, "
+        f"{runs[-1].records:,} revisions with corrections; {plan.partitions} partitions, calibrations of "
+        f"{plan.calibration_days} days.",
+        "Where there are more workers than cores, records a second of all workers cannot grow: read those of a core, "
+        "which is a second of processor time of the workers.",
+    ]
+    if plan.share < 1:
+        told.append(f"**This is a share of {plan.share:g} of the nation's records.**")
+    few = len(FORCES) - runs[-1].regions_looked_at
+    if few:
+        told.append(f"Regions with too few records to learn from are not waited for: {few}.")
+    busy = max(one.load_before for one in runs)
+    if busy > QUIET:
+        told.append(
+            f"**Other programs kept the machine busy (load average {busy:.1f} before it began), so times mean little.**"
+        )
+    return " ".join(told) + "\n"
 
 
 def _listed(values: list[float], form: str) -> str:
@@ -78,35 +92,3 @@ ROWS: Final[tuple[Row, ...]] = (
     ("start of a worker until it has partitions, s", lambda one: f"{one.rejoin_seconds:.1f}"),
     ("from then until all regions are looked at, s", lambda one: f"{one.recovery_seconds:.1f}"),
 )
-
-
-def partition_of(region: str, partitions: int) -> int:
-    """The partition of the located topic in which a region lives; the partitioner is the workers' own."""
-    numbers = list(range(partitions))
-    return int(DefaultPartitioner()(region.encode(), numbers, numbers))
-
-
-def by_partition(partitions: int) -> Mapping[int, list[str]]:
-    """The regions of each partition."""
-    found: dict[int, list[str]] = {number: [] for number in range(partitions)}
-    for force in FORCES:
-        found[partition_of(force.id, partitions)].append(force.id)
-    return found
-
-
-def spread(plan: Plan) -> str:
-    """How regions lie on partitions."""
-    shares = {force.id: share_of(force) for force in FORCES}
-    of_partition = by_partition(plan.partitions)
-    parts = {number: sum(shares[name] for name in names) for number, names in of_partition.items()}
-    fullest = max(parts, key=lambda number: parts[number])
-    largest = max(FORCES, key=share_of)
-    rows = (
-        (str(number), str(len(names)), f"{parts[number]:.1%}", ", ".join(names))
-        for number, names in of_partition.items()
-    )
-    return (
-        f"The largest region, {largest.name}, has {share_of(largest):.1%} of the records; the fullest partition, "
-        f"{fullest}, has {parts[fullest]:.1%}, where an even spread would give {1 / plan.partitions:.1%}.\n\n"
-        + table(("partition", "regions", "part of the records", "which"), rows)
-    )

@@ -38,9 +38,13 @@ class Result(Contract):
     measured_at: UtcTime
     cores: int
     machine: str
+    load_before: float = 0.0
+    """Load average of five minutes before the program began anything: about 0 on a quiet machine."""
     history_until: UtcTime
     records: int
     """Revisions of the history."""
+    regions_looked_at: int
+    """Those with enough records to learn from; what is said of every region is of them."""
     peak_hour: int
     load_seconds: float
     """From the first assignment of partitions until the last record was settled."""

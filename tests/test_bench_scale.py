@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.producer import AIOKafkaProducer
@@ -15,11 +16,14 @@ from aiokafka.producer import AIOKafkaProducer
 from bench import scale, scale_history
 from bench.latency import measure, places_in
 from bench.scale_history import AHEAD, History, Plan, Stored, ahead_of, history_messages, prepare, sample
-from bench.scale_page import ROWS, by_partition, page_part
+from bench.scale_page import ROWS, page_part
 from bench.scale_results import Latency, Result, Results, expected_seconds, read_results, write_results
 from bench.scale_run import disk_mib
+from bench.scale_sizing import region_overhead_mib, sizing, store_bytes, worker_gib
+from bench.scale_spread import by_partition
 from bench.scale_team import Feed, MemoryLimitError, Team
-from schemas.located import Kind
+from processors.records import RecordStore
+from schemas.located import LOCATED, Kind
 from schemas.settings import Settings
 from simulation.nation import FORCES, region_of, share_of
 from streams.ingest import RawMessage, Registry, take_in
@@ -57,8 +61,10 @@ def result(workers: int) -> Result:
         measured_at=NOW,
         cores=2,
         machine="a machine",
+        load_before=0.1,
         history_until=NOW,
         records=1_000_000,
+        regions_looked_at=42,
         peak_hour=120,
         load_seconds=120.0,
         load_busy_seconds=160.0,
@@ -263,8 +269,24 @@ def test_the_table_has_a_row_for_each_measure_and_a_column_for_each_number_of_wo
     text = page_part(Results(plan=PLAN).with_result(result(1)).with_result(result(2)))
     for name, value in ROWS:
         assert f"| {name} | {value(result(1))} | {value(result(2))} |" in text
-    for told in ("a machine", "2026", "share of 0.0005", "8,333", "6,250", "2,500", "700, 701", "nobody there | 3.3"):
+    for told in (
+        "a machine",
+        "2026",
+        "share of 0.0005",
+        "not waited for: 1",
+        "8,333",
+        "6,250",
+        "2,500",
+        "700, 701",
+        "nobody there | 3.3",
+    ):
         assert told in text, told
+
+
+def test_a_page_measured_beside_other_programs_says_so() -> None:
+    quiet, busy = result(1), result(2).model_copy(update={"load_before": 5.5})
+    assert "Other programs" not in page_part(Results(plan=PLAN).with_result(quiet))
+    assert "load average 5.5" in page_part(Results(plan=PLAN).with_result(quiet).with_result(busy))
 
 
 def test_of_nothing_there_is_no_table() -> None:
@@ -283,6 +305,41 @@ def test_regions_lie_where_the_workers_producer_puts_them() -> None:
     text = page_part(Results(plan=PLAN).with_result(result(1)))
     fullest = max(sum(share_of(force) for force in FORCES if force.id in names) for names in of_partition.values())
     assert f"{fullest:.1%}" in text
+
+
+def test_room_for_records_is_what_a_store_takes() -> None:
+    for count in (1, 5_000, 70_000):
+        store = RecordStore()
+        rows = np.zeros(count, LOCATED)
+        rows["record"] = np.arange(1, count + 1)
+        store.apply(rows)
+        assert sum(array.nbytes for array in store.reserve(0)) == pytest.approx(store_bytes(count), rel=0.01)
+
+
+def test_what_a_region_takes_beside_its_records_is_what_is_left_of_what_was_measured() -> None:
+    plan = Plan(years=1, share=0.01)
+    bare, full = (result(1).model_copy(update={"rss_mib": [rss]}) for rss in (300.0, 730.0))
+    assert region_overhead_mib(bare, plan) == 0
+    assert 8 < region_overhead_mib(full, plan) < 430 / 43
+
+
+def test_a_worker_needs_memory_for_what_it_holds_and_for_what_it_stands_by() -> None:
+    plan = Plan()
+    alone = worker_gib(["metropolitan-police"], [], plan, 300.0, 5.0)
+    beside = worker_gib(["metropolitan-police"], ["kent"], plan, 300.0, 5.0)
+    records = 22_000_000 * share_of(next(force for force in FORCES if force.id == "metropolitan-police"))
+    assert alone == pytest.approx((records * 52 + 84 * 2**22) / 2**30 + 305 / 1024, rel=0.01)
+    assert alone < beside < worker_gib(["metropolitan-police", "kent"], [], plan, 300.0, 5.0)
+
+
+def test_more_workers_need_less_memory_each() -> None:
+    text = sizing(Results(plan=PLAN).with_result(result(1)))
+    rows = [line.split("|") for line in text.splitlines() if line.startswith("| ") and "%" in line]
+    assert [row[1].strip() for row in rows] == ["1", "2", "3", "4", "6", "12"]
+    memory = [float(row[5]) for row in rows]
+    assert memory[0] > memory[2] > memory[3] > memory[4] > memory[5] > 0.3
+    assert rows[0][3].strip() == "100%"
+    assert "35 days" in text
 
 
 def test_the_page_has_a_place_for_the_tables() -> None:
