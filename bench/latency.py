@@ -124,27 +124,30 @@ def measure(
     every_s: float = EVERY_S,
 ) -> list[float]:
     """The latencies, ms, of hotspots made and taken back while so many messages a second are published beside them."""
-    reader = Reader(settings)
-    producer = Producer({"bootstrap.servers": settings.bootstrap, "linger.ms": 0})
     topic = Topics(settings.prefix).police
     sent: list[Sent] = []
     batches = hotspots(places)
     due = [(number / rate, False) for number in range(int(rate * seconds))]
     due += [(number * every_s, True) for number in range(int(seconds / every_s))]
-    began = time.perf_counter()
-    for at_s, is_batch in sorted(due):
-        time.sleep(max(0.0, began + at_s - time.perf_counter()))
-        if is_batch:
-            place, makes, value = next(batches)
-            sent.append(Sent(time.time(), place, makes))
-            producer.produce(topic, value, b"hotspot")
-        else:
-            message = next(background)
-            producer.produce(message.topic, message.value, message.key)
-        producer.poll(0)
-    producer.flush()
-    time.sleep(2.0)
-    return latencies(sent, reader.stop())
+    reader = Reader(settings)
+    try:
+        producer = Producer({"bootstrap.servers": settings.bootstrap, "linger.ms": 0})
+        began = time.perf_counter()
+        for at_s, is_batch in sorted(due):
+            time.sleep(max(0.0, began + at_s - time.perf_counter()))
+            if is_batch:
+                place, makes, value = next(batches)
+                sent.append(Sent(time.time(), place, makes))
+                producer.produce(topic, value, b"hotspot")
+            else:
+                message = next(background)
+                producer.produce(message.topic, message.value, message.key)
+            producer.poll(0)
+        producer.flush()
+        time.sleep(2.0)
+    finally:
+        read = reader.stop()
+    return latencies(sent, read)
 
 
 def latencies(sent: Sequence[Sent], read: Sequence[tuple[float, AlertEvent]]) -> list[float]:

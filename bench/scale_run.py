@@ -33,6 +33,9 @@ from streams.topics import Topics
 SESSION_TIMEOUT_S: Final = 20
 LONGEST_BASELINE_DAYS: Final = 3_650
 HEARTBEAT_S: Final = 1.0
+#: With the default of a minute, regions are looked at and learn anew, each minute, what is usual in the part of the
+#: history that is there yet: taking in and looking could not be told apart. Heartbeats are what makes them look here.
+TICK_S: Final = 3600.0
 #: So many known records are amended at once, for the rate of a live worker.
 LIVE_RECORDS: Final = 20_000
 #: A hotspot is made, or taken back, so often and for so long: seldom enough that none waits for another.
@@ -53,6 +56,7 @@ def run(history: History, folder: Path, workers: int, most_mib: float) -> Result
             regions=tuple(write_region(region, Path(files) / f"{region.id}.toml") for region in regions),
             located_partitions=history.plan.partitions,
             session_timeout_s=SESSION_TIMEOUT_S,
+            tick_seconds=TICK_S,
             detection=DetectionSettings(
                 baseline_days=min(LONGEST_BASELINE_DAYS, 365 * history.plan.years),
                 calibration_days=history.plan.calibration_days,
