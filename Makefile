@@ -49,7 +49,7 @@ chaos: $(VENV)/.dev servers ## Kill, stop and cut off workers and broker, and co
 soak: $(VENV)/.dev servers ## Half an hour at 1,000 records/s: memory must be flat; ARGS="--minutes 5" for less
 	$(BIN)/python -m bench.soak $(ARGS)
 
-scale: $(VENV)/.dev servers ## England and Wales, simulated, on 1, 2 and 4 workers; hours. ARGS="--share 0.02 --workers 1 2" for minutes
+scale: $(VENV)/.dev servers ## England and Wales, simulated, on 1, 2 and 4 workers; hours. ARGS="--share 0.02 --calibration-days 28 --workers 1 2" for minutes
 	$(BIN)/python -m bench.scale $(ARGS)
 
 servers: ## What the tests talk to: Kafka, Redis, Prometheus (installed where this machine allows it)

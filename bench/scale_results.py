@@ -11,12 +11,13 @@ from bench.scale_history import Plan
 from schemas.base import Contract, UtcTime
 
 #: What a run takes on two cores of a small server, to say beforehand how long it will be: records a second that are
-#: simulated, published and taken in, seconds for the first look at a region, and for all that does not depend on size.
+#: simulated, published and taken in; seconds for the first look at a region, for each day of its calibration and each of
+#: its records; and all that does not depend on size.
 SIMULATED_PER_S: Final = 20_000.0
 PUBLISHED_PER_S: Final = 100_000.0
-LOADED_PER_S: Final = 20_000.0
-FIRST_LOOK_S: Final = 30.0
-ELSE_S: Final = 600.0
+LOADED_PER_S: Final = 8_000.0
+LOOK_S, LOOK_CALIBRATION_DAY_S, LOOK_RECORD_S = 0.5, 0.015, 5e-5
+ELSE_S: Final = 400.0
 
 
 class Latency(Contract):
@@ -130,5 +131,6 @@ def write_results(path: Path, results: Results) -> None:
 def expected_seconds(plan: Plan, runs: int, regions: int, *, simulated: bool) -> float:
     """How long so many runs will take, and the simulation before them unless it is there. A guess."""
     records = plan.simulated_per_year * plan.years
-    each = records / PUBLISHED_PER_S + records / LOADED_PER_S + regions * FIRST_LOOK_S + ELSE_S
+    looks = regions * (LOOK_S + LOOK_CALIBRATION_DAY_S * plan.calibration_days) + records * LOOK_RECORD_S
+    each = records / PUBLISHED_PER_S + records / LOADED_PER_S + looks + ELSE_S
     return runs * each + (0.0 if simulated else records / SIMULATED_PER_S)

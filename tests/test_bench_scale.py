@@ -13,7 +13,7 @@ import pytest
 from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.producer import AIOKafkaProducer
 
-from bench import scale, scale_history
+from bench import scale, scale_history, scale_run
 from bench.latency import measure, places_in
 from bench.scale_history import AHEAD, History, Plan, Stored, ahead_of, history_messages, prepare, sample
 from bench.scale_page import ROWS, page_part
@@ -23,12 +23,15 @@ from bench.scale_sizing import region_overhead_mib, sizing, store_bytes, worker_
 from bench.scale_spread import by_partition
 from bench.scale_team import Feed, MemoryLimitError, Team
 from processors.records import RecordStore
+from schemas.base import utc_now
 from schemas.located import LOCATED, Kind
 from schemas.settings import Settings
 from simulation.nation import FORCES, region_of, share_of
 from streams.ingest import RawMessage, Registry, take_in
 from streams.topics import Topics
 from tests.builders import NOW, ROOT
+from tests.servers.kafka import KafkaServer
+from tests.servers.redis_server import RedisServer
 
 PLAN = Plan(years=2, share=0.0005)
 SETTINGS = Settings()
@@ -208,6 +211,29 @@ def test_hotspots_are_made_in_all_regions_that_have_room() -> None:
     assert callable(measure)
 
 
+@pytest.mark.connected
+@pytest.mark.timeout(900)
+def test_a_run_of_two_workers_measures_all_that_it_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, apache_kafka: KafkaServer, redis_server: RedisServer
+) -> None:
+    """The servers of the fixtures are asked for so that the test skips where there are none; a run has its own."""
+    monkeypatch.setattr(scale_run, "LIVE_RECORDS", 300)
+    monkeypatch.setattr(scale_run, "LATENCY_S", 16.0)
+    plan = Plan(years=1, share=0.004, calibration_days=7)
+    history = prepare(plan, tmp_path, utc_now())
+    found = scale_run.run(history, tmp_path, 2, 8_000.0)
+    watched = [name for name, revisions in history.revisions.items() if revisions >= scale_run.LEAST_LEARNED]
+    assert len(watched) > 1
+    assert (found.workers, found.records, found.regions_looked_at) == (2, history.total, len(watched))
+    assert sum(found.regions) >= len(watched)
+    assert sum(found.shares) <= 1.0001
+    assert found.at_average.alerts > 0 and found.at_peak.alerts > 0
+    assert found.takeover_seconds is not None
+    assert min(found.load_seconds, found.live_seconds, found.rejoin_seconds, found.recovery_seconds) > 0
+    assert all(rss > found.rss_empty_mib / 2 for rss in found.rss_mib)
+    assert found.changelog_mib > 0 and found.source_mib > found.located_mib > 0
+
+
 # --- results --------------------------------------------------------------------------------------------------------
 
 
@@ -258,7 +284,9 @@ def test_settings_that_make_no_sense_are_refused(
 def test_more_takes_longer() -> None:
     whole, part = Plan(), Plan(share=0.02)
     assert expected_seconds(whole, 1, 43, simulated=True) > expected_seconds(part, 1, 43, simulated=True)
-    assert expected_seconds(part, 2, 43, simulated=True) == 2 * expected_seconds(part, 1, 43, simulated=True)
+    assert expected_seconds(part, 2, 43, simulated=True) == pytest.approx(
+        2 * expected_seconds(part, 1, 43, simulated=True)
+    )
     assert expected_seconds(part, 1, 43, simulated=False) > expected_seconds(part, 1, 43, simulated=True)
 
 
