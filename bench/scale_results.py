@@ -11,8 +11,8 @@ from bench.scale_history import Plan
 from schemas.base import Contract, UtcTime
 
 #: What a run takes on two cores of a small server, to say beforehand how long it will be: records a second that are
-#: simulated, published and taken in; seconds for the first look at a region, for each day of its calibration and each of
-#: its records; and all that does not depend on size.
+#: simulated, published and taken in; seconds for the first look at a region, for each day of its calibration and for
+#: each of its records; and all that does not depend on size.
 SIMULATED_PER_S: Final = 20_000.0
 PUBLISHED_PER_S: Final = 100_000.0
 LOADED_PER_S: Final = 8_000.0
