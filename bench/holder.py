@@ -138,10 +138,10 @@ class Holder:
         return first
 
     def rss_mb(self, field: str = "VmRSS") -> float:
-        """Resident memory, MB: now, or at its highest with VmHWM."""
+        """Resident memory, MB: now, or at its highest with VmHWM; 0 of one that has just ended."""
         status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="utf-8")
-        line = next(line for line in status.splitlines() if line.startswith(field))
-        return int(line.split()[1]) / 1024
+        line = next((line for line in status.splitlines() if line.startswith(field)), None)
+        return 0.0 if line is None else int(line.split()[1]) / 1024
 
     def busy_s(self) -> float:
         """Processor time that it has taken so far, seconds."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,10 +18,12 @@ from schemas.settings import Settings
 LOOK_EVERY_S: Final = 0.25
 TELL_EVERY_S: Final = 30.0
 LONGEST_S: Final = 6 * 3600.0
+#: The broker's data lies in the folder for temporary files; a run ends before it takes the last of the disk, bytes.
+LEAST_FREE: Final = 4 << 30
 
 
-class MemoryLimitError(RuntimeError):
-    """The workers took more memory than they may."""
+class LimitError(RuntimeError):
+    """The workers took more memory than they may, or the broker nearly all of the disk."""
 
 
 class Team:
@@ -30,14 +34,18 @@ class Team:
         self.holders = [Holder(settings) for _ in range(count)]
 
     def wait(self, done: Callable[[], bool], what: str, progress: Callable[[], str] | None = None) -> None:
-        """Wait for something. Raises RuntimeError where a worker ends first or time is up, and MemoryLimitError."""
+        """Wait for something. Raises RuntimeError where a worker ends first or time is up, and LimitError."""
         begin = told = time.monotonic()
         while not done():
             if not all(holder.running for holder in self.holders):
                 raise RuntimeError(f"a worker ended before this: {what}")
             taken = sum(holder.rss_mb() for holder in self.holders)
             if taken > self._most_mib:
-                raise MemoryLimitError(f"the workers took {taken:.0f} MiB, more than --memory-gib, before this: {what}")
+                raise LimitError(f"the workers took {taken:.0f} MiB, more than --memory-gib, before this: {what}")
+            if shutil.disk_usage(tempfile.gettempdir()).free < LEAST_FREE:
+                raise LimitError(
+                    f"less than {LEAST_FREE >> 30} GiB of disk are left in {tempfile.gettempdir()}: {what}"
+                )
             now = time.monotonic()
             if now - begin > LONGEST_S:
                 raise RuntimeError(f"not within {LONGEST_S:.0f} s: {what}")

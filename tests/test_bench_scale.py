@@ -21,7 +21,7 @@ from bench.scale_results import Latency, Result, Results, expected_seconds, read
 from bench.scale_run import disk_mib
 from bench.scale_sizing import region_overhead_mib, sizing, store_bytes, worker_gib
 from bench.scale_spread import by_partition
-from bench.scale_team import Feed, MemoryLimitError, Team
+from bench.scale_team import Feed, LimitError, Team
 from processors.records import RecordStore
 from schemas.base import utc_now
 from schemas.located import LOCATED, Kind
@@ -191,7 +191,14 @@ def test_workers_that_take_too_much_memory_end_the_run() -> None:
     team.holders = [Large()]  # type: ignore[list-item]
     team.wait(lambda: True, "nothing")
     team.holders = [Large(), Large()]  # type: ignore[list-item]
-    with pytest.raises(MemoryLimitError, match="1200 MiB"):
+    with pytest.raises(LimitError, match="1200 MiB"):
+        team.wait(lambda: False, "something")
+
+
+def test_a_run_ends_before_the_disk_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    team = Team(SETTINGS, 0, 1_000.0)
+    monkeypatch.setattr("bench.scale_team.LEAST_FREE", 1 << 60)
+    with pytest.raises(LimitError, match="of disk are left"):
         team.wait(lambda: False, "something")
 
 
