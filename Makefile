@@ -8,7 +8,7 @@ SEED ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs bench soak chaos lock generated servers clean
+.PHONY: help demo test check docs bench soak scale chaos lock generated servers clean
 
 help: ## Say what each command does
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ chaos: $(VENV)/.dev servers ## Kill, stop and cut off workers and broker, and co
 
 soak: $(VENV)/.dev servers ## Half an hour at 1,000 records/s: memory must be flat; ARGS="--minutes 5" for less
 	$(BIN)/python -m bench.soak $(ARGS)
+
+scale: $(VENV)/.dev servers ## England and Wales, simulated, on 1, 2 and 4 workers; hours. ARGS="--share 0.02 --calibration-days 28 --workers 1 2" for minutes
+	$(BIN)/python -m bench.scale $(ARGS)
 
 servers: ## What the tests talk to: Kafka, Redis, Prometheus (installed where this machine allows it)
 	@sh tests/servers/install.sh

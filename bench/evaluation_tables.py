@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from schemas.backtest import BacktestMetrics, Capture, Effect, Fraction, MethodResult, NullCheck
 
@@ -14,7 +14,7 @@ def overall(runs: Sequence[tuple[str, BacktestMetrics]]) -> str:
     if not rows:
         return ""
     head = ("hotspots", "monitor", "best other", "difference (95 %)", "median days", "of the other")
-    return _table(head, iter(rows))
+    return table(head, iter(rows))
 
 
 def _beside(methods: Sequence[MethodResult]) -> tuple[str, ...]:
@@ -32,7 +32,7 @@ def places(metrics: BacktestMetrics) -> str:
     ways += [(ranking.name, ranking.capture) for ranking in metrics.rankings]
     areas = [capture.area for capture in ways[0][1]]
     head = ("ranked by", *(f"PAI at {area:.0%}" for area in areas), *(f"PEI at {area:.0%}" for area in areas))
-    return _table(head, ((name, *_captured(captures)) for name, captures in ways)) if areas else ""
+    return table(head, ((name, *_captured(captures)) for name, captures in ways)) if areas else ""
 
 
 def _captured(captures: Sequence[Capture]) -> list[str]:
@@ -50,7 +50,7 @@ def expectations(metrics: BacktestMetrics) -> str:
         if forecast.deviance is not None and forecast.crps is not None
     ]
     head = ("kind", "expected from", "Poisson deviance a cell-week", "CRPS a cell-week")
-    return _table(head, iter(rows)) if rows else ""
+    return table(head, iter(rows)) if rows else ""
 
 
 def tables(title: str, command: str, metrics: BacktestMetrics) -> str:
@@ -67,23 +67,22 @@ def tables(title: str, command: str, metrics: BacktestMetrics) -> str:
             simulated += " The second source is simulated."
         parts.append(f"{simulated} {metrics.runs} copies of the history.\n")
     if metrics.runs or len(metrics.methods) > 1:
-        parts.append(_table(("method", "episodes in 28 days", "found", "median days", "quartiles"), _methods(metrics)))
+        parts.append(table(("method", "episodes in 28 days", "found", "median days", "quartiles"), _methods(metrics)))
     if len(metrics.methods) > 1 and metrics.methods[0].by_trait:
         head = ("hotspots", "monitor", "best other", "difference (95 %)", "")
-        parts.append(_table(head, _strata(metrics.methods)))
+        parts.append(table(head, _strata(metrics.methods)))
     if metrics.null:
         parts.append(
             f"{metrics.null.years:g} simulated years: {metrics.null.episodes_per_28_days:.2f} episodes in 28 days.\n"
         )
-        parts.append(
-            _table(("recurrence interval", "episodes", "expected", "ratio (95 %)"), _reliability(metrics.null))
-        )
+        parts.append(table(("recurrence interval", "episodes", "expected", "ratio (95 %)"), _reliability(metrics.null)))
     if metrics.effects:
-        parts.append(_table(("monitor", "episodes in 28 days", "found", "median days"), _effects(metrics.effects)))
+        parts.append(table(("monitor", "episodes in 28 days", "found", "median days"), _effects(metrics.effects)))
     return "\n".join(parts)
 
 
-def _table(head: Sequence[str], rows: Iterator[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Rows under their head, as Markdown."""
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"
 

@@ -17,11 +17,12 @@ import numpy as np
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from bench.holder import Holder
-from bench.messages import hampshire
+from bench.messages import hampshire, police_of
 from bench.servers import Message, bench_servers, publish
 from processors.grid import Grid
 from schemas.alert import AlertEvent, AlertReason
 from schemas.base import utc_now
+from schemas.region import RegionFile
 from schemas.settings import Settings
 from simulation.records import simulate
 from simulation.table import as_rows
@@ -29,7 +30,6 @@ from streams.incident_file import row_messages
 from streams.publish import heartbeat_event
 from streams.topics import Topics
 
-POLICE: Final = "hampshire/police"
 RATE: Final = 200
 SECONDS: Final = 60
 #: A batch that makes a hotspot, or takes it back, is published this often.
@@ -46,6 +46,9 @@ COMMAND: Final = "python -m bench " + " ".join(UNITS)
 class Place(NamedTuple):
     """Where hotspots are made."""
 
+    region: str
+    source: str
+    """Of the police there."""
     number: int
     easting: float
     northing: float
@@ -78,7 +81,8 @@ def latencies_ms(run: int) -> list[float]:
             )
             publish(settings, [fresh(settings)])  # something fresh: look
             holder.wait(lambda: holder.looked_at(["hampshire"], 0.0) is not None, "a calibrated look")
-            found = _measure(settings, history, run)
+            background = amendments(history[: len(history) // 2], run)
+            found = measure(settings, background, RATE, SECONDS, places_in(hampshire()))
         finally:
             holder.kill()
     if len(found) < LEAST_ALERTS:
@@ -99,7 +103,8 @@ def recent_history(settings: Settings, seed: int) -> list[Message]:
 
 def fresh(settings: Settings) -> Message:
     """A heartbeat of now."""
-    return Message(Topics(settings.prefix).police, POLICE.encode(), heartbeat_event(POLICE, utc_now()))
+    police = police_of(hampshire())
+    return Message(Topics(settings.prefix).police, police.encode(), heartbeat_event(police, utc_now()))
 
 
 class Sent(NamedTuple):
@@ -110,38 +115,49 @@ class Sent(NamedTuple):
     makes: bool
 
 
-def _measure(settings: Settings, history: Sequence[Message], seed: int) -> list[float]:
-    reader = _Reader(settings)
-    producer = Producer({"bootstrap.servers": settings.bootstrap, "linger.ms": 0})
+def measure(
+    settings: Settings,
+    background: Iterator[Message],
+    rate: float,
+    seconds: float,
+    places: Sequence[Place],
+    every_s: float = EVERY_S,
+) -> list[float]:
+    """The latencies, ms, of hotspots made and taken back while so many messages a second are published beside them."""
     topic = Topics(settings.prefix).police
-    background = amendments(history[: len(history) // 2], seed)
     sent: list[Sent] = []
-    batches = _batches()
-    began = time.perf_counter()
-    for number in range(RATE * SECONDS):
-        time.sleep(max(0.0, began + number / RATE - time.perf_counter()))
-        if number % (RATE * EVERY_S) == 0:
-            place, makes, value = next(batches)
-            sent.append(Sent(time.time(), place, makes))
-            producer.produce(topic, value, b"hotspot")
-        else:
-            message = next(background)
-            producer.produce(message.topic, message.value, message.key)
-        producer.poll(0)
-    producer.flush()
-    time.sleep(2.0)
-    return _latencies(sent, reader.stop())
+    batches = hotspots(places)
+    due = [(number / rate, False) for number in range(int(rate * seconds))]
+    due += [(number * every_s, True) for number in range(int(seconds / every_s))]
+    reader = Reader(settings)
+    try:
+        producer = Producer({"bootstrap.servers": settings.bootstrap, "linger.ms": 0})
+        began = time.perf_counter()
+        for at_s, is_batch in sorted(due):
+            time.sleep(max(0.0, began + at_s - time.perf_counter()))
+            if is_batch:
+                place, makes, value = next(batches)
+                sent.append(Sent(time.time(), place, makes))
+                producer.produce(topic, value, b"hotspot")
+            else:
+                message = next(background)
+                producer.produce(message.topic, message.value, message.key)
+            producer.poll(0)
+        producer.flush()
+        time.sleep(2.0)
+    finally:
+        read = reader.stop()
+    return latencies(sent, read)
 
 
-def _latencies(sent: Sequence[Sent], read: Sequence[tuple[float, AlertEvent]]) -> list[float]:
+def latencies(sent: Sequence[Sent], read: Sequence[tuple[float, AlertEvent]]) -> list[float]:
     """From each batch to the first alert of its kind at its place, ms; batches that nobody was told of are left out."""
     found = []
     for batch in sent:
         for at, event in read:
-            window = event.data.window
-            near = (
-                hypot(window.easting - batch.place.easting, window.northing - batch.place.northing) <= window.radius_m
-            )
+            window, place = event.data.window, batch.place
+            near = hypot(window.easting - place.easting, window.northing - place.northing) <= window.radius_m
+            near = near and event.data.region == place.region
             if at > batch.at and near and (event.data.reason in _MADE) == batch.makes:
                 if not any(other.at > batch.at and other.at < at and other.place == batch.place for other in sent):
                     found.append((at - batch.at) * 1e3)
@@ -152,7 +168,7 @@ def _latencies(sent: Sequence[Sent], read: Sequence[tuple[float, AlertEvent]]) -
 _MADE = (AlertReason.OPENED, AlertReason.ESCALATED)
 
 
-class _Reader:
+class Reader:
     """Reads alerts as they come, and notes when."""
 
     def __init__(self, settings: Settings) -> None:
@@ -194,9 +210,8 @@ def amendments(known: Sequence[Message], seed: int) -> Iterator[Message]:
         yield message._replace(value=json.dumps(event).encode())
 
 
-def _batches() -> Iterator[tuple[Place, bool, bytes]]:
+def hotspots(places: Sequence[Place]) -> Iterator[tuple[Place, bool, bytes]]:
     """Batches that make a hotspot at one place after the other, and then take them back, round after round."""
-    places = list(_places())
     for turn in count():
         for makes in (True, False):
             for place in places:
@@ -215,21 +230,20 @@ def _record(place: Place, turn: int, number: int, makes: bool) -> dict[str, obje
     return {
         "specversion": "1.0",
         "id": f"{record_id}:{1 if makes else 2}",
-        "source": POLICE,
+        "source": place.source,
         "type": f"hotspot.police.incident.{'recorded' if makes else 'withdrawn'}.v1",
         "data": data,
     }
 
 
-def _places() -> Iterator[Place]:
+def places_in(region: RegionFile, most: int = MOST_PLACES) -> list[Place]:
     """Centres of cells so far apart that no window holds two."""
-    region = hampshire()
     grid, bounds = Grid(region), region.bounds
     eastings, northings = grid.project(np.array([bounds.west, bounds.east]), np.array([bounds.south, bounds.north]))
-    number = 0
+    found: list[Place] = []
     for easting in np.arange(eastings[0] + APART_M, eastings[1], APART_M) // grid.cell_m:
         for northing in np.arange(northings[0] + APART_M, northings[1], APART_M) // grid.cell_m:
             centre = grid.centre(int(easting), int(northing))
-            if bounds.holds(*grid.centre_degrees(int(easting), int(northing))) and number < MOST_PLACES:
-                yield Place(number, *centre)
-                number += 1
+            if bounds.holds(*grid.centre_degrees(int(easting), int(northing))) and len(found) < most:
+                found.append(Place(region.id, police_of(region), len(found), *centre))
+    return found

@@ -12,6 +12,7 @@ import numpy as np
 
 from bench.servers import Message
 from bench.source import ROOT
+from schemas.located import Kind
 from schemas.region import RegionFile, load_region
 from schemas.settings import Settings
 from simulation.profile import HAMPSHIRE
@@ -30,6 +31,11 @@ VOLUME: Final = 14
 def hampshire() -> RegionFile:
     """The region of these benchmarks."""
     return load_region(ROOT / "regions" / "hampshire.toml")
+
+
+def police_of(region: RegionFile) -> str:
+    """Its police source."""
+    return next(source.id for source in region.sources if source.kind_code is Kind.POLICE)
 
 
 def simulated_messages() -> Sequence[SourceMessage]:

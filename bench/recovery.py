@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from statistics import median
 from typing import Final
 
 from bench.holder import Holder, areas
-from bench.messages import batches, simulated_messages
+from bench.messages import batches, police_of, simulated_messages
 from bench.servers import SESSION_TIMEOUT_S, Message, bench_servers, publish
 from schemas.base import utc_now
-from schemas.located import Kind
+from schemas.region import RegionFile
 from schemas.settings import Settings
 from streams.publish import heartbeat_event
 from streams.topics import Topics
@@ -69,7 +69,7 @@ def load(settings: Settings, holder: Holder) -> None:
         publish(settings, own)
         records += len(simulated_messages())
     holder.wait(lambda: (told := holder.latest("settled")) is not None and told["records"] >= records, "all is loaded")
-    with heartbeats(settings):
+    with heartbeats(settings, areas(AREAS)):
         holder.wait(lambda: holder.looked_at(_ids(), 0.0) is not None, "every region has been looked at", 900.0)
 
 
@@ -80,7 +80,7 @@ def _ids() -> list[str]:
 def _kill_and_restart(settings: Settings, holder: Holder) -> tuple[Holder, dict[str, float]]:
     holder.kill()
     again = Holder(settings, AREAS)
-    with heartbeats(settings):
+    with heartbeats(settings, areas(AREAS)):
         again.wait(lambda: again.looked_at(_ids(), 0.0) is not None, "the restarted worker scores again")
     assigned, looked = again.latest("assigned"), again.looked_at(_ids(), 0.0)
     assert assigned is not None and looked is not None
@@ -89,7 +89,7 @@ def _kill_and_restart(settings: Settings, holder: Holder) -> tuple[Holder, dict[
 
 def _kill_beside_a_standby(settings: Settings, holder: Holder) -> tuple[Holder, float]:
     standby = Holder(settings, AREAS)
-    with heartbeats(settings):
+    with heartbeats(settings, areas(AREAS)):
         standby.wait(lambda: standby.latest("recovered") is not None, "the standby has joined")
         joined = time.time()
         everywhere = set(_ids())
@@ -111,17 +111,15 @@ def _looks(holder: Holder, since: float) -> list[dict[str, str]]:
 
 
 @contextmanager
-def heartbeats(settings: Settings) -> Iterator[None]:
-    """Every region hears a heartbeat a few times a second: something fresh, so that it is looked at."""
+def heartbeats(settings: Settings, regions: Sequence[RegionFile], every_s: float = HEARTBEAT_S) -> Iterator[None]:
+    """Every region hears a heartbeat so often: something fresh, so that it is looked at."""
     over = threading.Event()
+    topic = Topics(settings.prefix).police
+    sources = [police_of(region) for region in regions]
 
     def beat() -> None:
-        topics = Topics(settings.prefix)
-        while not over.wait(HEARTBEAT_S):
-            for region in areas(AREAS):
-                source = next(source for source in region.sources if source.kind_code is Kind.POLICE)
-                value = heartbeat_event(source.id, utc_now())
-                publish(settings, [Message(topics.police, source.id.encode(), value)])
+        while not over.wait(every_s):
+            publish(settings, [Message(topic, name.encode(), heartbeat_event(name, utc_now())) for name in sources])
 
     thread = threading.Thread(target=beat)
     thread.start()

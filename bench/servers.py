@@ -37,6 +37,8 @@ class Servers:
 
     bootstrap: str
     redis_url: str
+    data: Path
+    """Where the broker keeps its topics: a folder for each partition."""
 
     def installation(self, **more: object) -> Settings:
         """Default settings with topics of their own."""
@@ -60,7 +62,7 @@ def bench_servers() -> Iterator[Servers]:
     with tempfile.TemporaryDirectory(prefix="hotspot-bench-") as folder:
         try:
             with KafkaServer(Path(folder) / "kafka") as kafka, RedisServer(Path(folder) / "redis") as redis:
-                yield Servers(kafka.bootstrap, redis.url)
+                yield Servers(kafka.bootstrap, redis.url, kafka.data)
         except ServerMissingError as missing:
             raise BenchDataMissingError(str(missing)) from None
 

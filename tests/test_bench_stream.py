@@ -6,7 +6,7 @@ import json
 from datetime import timedelta
 
 from bench.holder import areas
-from bench.latency import Place, Sent, _batches, _latencies, _places
+from bench.latency import Place, Sent, hotspots, latencies, places_in
 from bench.messages import batches, singles
 from bench.soak import Sample, growth
 from bench.throughput import COMPARED, UNITS, keyed_by_cell
@@ -56,9 +56,9 @@ def test_areas_have_sources_of_their_own() -> None:
 
 
 def test_batches_that_make_hotspots_are_accepted_and_lie_apart() -> None:
-    places = list(_places())
+    places = places_in(hampshire())
     assert len(places) >= 10
-    made = [batch for _, (_, makes, batch) in zip(range(3), _batches(), strict=False) if makes]
+    made = [batch for _, (_, makes, batch) in zip(range(3), hotspots(places), strict=False) if makes]
     for batch in made:
         found = take_in(
             Kind.POLICE,
@@ -73,14 +73,15 @@ def test_batches_that_make_hotspots_are_accepted_and_lie_apart() -> None:
 
 
 def test_a_latency_is_that_from_a_batch_to_the_first_alert_of_its_kind_at_its_place() -> None:
-    here, there = Place(0, 1_000.0, 1_000.0), Place(1, 9_000.0, 1_000.0)
+    police = "hampshire/police"
+    here, there = Place("hampshire", police, 0, 1_000.0, 1_000.0), Place("hampshire", police, 1, 9_000.0, 1_000.0)
     opened = alert_event(alert(window=window(easting=1_000.0, northing=1_100.0)))
     withdrawn = alert_event(
         alert(reason=AlertReason.EVIDENCE_WITHDRAWN, window=window(easting=1_000.0, northing=1_100.0))
     )
     sent = [Sent(10.0, here, True), Sent(11.0, there, True), Sent(20.0, here, False)]
     read = [(9.0, opened), (10.05, opened), (10.5, opened), (20.2, withdrawn)]
-    assert [round(latency) for latency in _latencies(sent, read)] == [50, 200]
+    assert [round(latency) for latency in latencies(sent, read)] == [50, 200]
 
 
 def test_memory_that_grows_is_seen() -> None:

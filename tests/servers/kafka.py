@@ -54,6 +54,11 @@ class KafkaServer:
         return f"{HOST}:{self._port}"
 
     @property
+    def data(self) -> Path:
+        """Where it keeps its topics: a folder for each partition."""
+        return self._directory / "data"
+
+    @property
     def pid(self) -> int:
         """Process id of the broker."""
         return self._running().pid
@@ -94,7 +99,7 @@ class KafkaServer:
             "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller}",
             "advertised.listeners": f"PLAINTEXT://{HOST}:{port}",
             "controller.quorum.voters": f"1@{HOST}:{controller}",
-            "log.dirs": str(self._directory / "data"),
+            "log.dirs": str(self.data),
         }
         common = COMMON_PROPERTIES.read_text(encoding="utf-8")
         return common + "".join(f"{key}={value}\n" for key, value in own.items())
@@ -115,7 +120,7 @@ class KafkaServer:
     def _prepare(self) -> None:
         """Write the settings for a fresh pair of ports, and format an empty storage for them."""
         self._port, controller = free_port(self._choice), free_port(self._choice)
-        shutil.rmtree(self._directory / "data", ignore_errors=True)
+        shutil.rmtree(self.data, ignore_errors=True)
         self._properties.write_text(self.settings(self._port, controller), encoding="utf-8")
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         arguments = ["format", f"--cluster-id={cluster}", f"--config={self._properties}"]
