@@ -13,7 +13,7 @@ from bench.source import CHICAGO, ROOT, data_file
 
 def backtest_10y_seconds(runs: int) -> tuple[float, str, list[float], str, str]:
     """Median seconds, their unit, the runs, the command, and what limits it."""
-    arguments = ["--region", "regions/chicago.toml", "--train-until", "2010-03-31", "--until", "2019-12-31"]
+    arguments = ["--region", "regions/chicago.toml", "--train-until", "2010-04-30", "--until", "2019-12-31"]
     command = [sys.executable, "-m", "cli", "backtest", str(data_file(CHICAGO)), *arguments]
     taken = []
     for _ in range(runs):

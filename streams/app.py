@@ -51,6 +51,8 @@ FETCH_RECORDS = 1000
 STOP_S = 25.0
 #: Most fetches of an agent for which the broker has yet to answer.
 AHEAD = 8
+#: Of the monitor, which computes one while the one before is written: they can be large.
+AHEAD_OF_STATE = 2
 OBSERVE_S = 2.0
 #: How often it is asked whether the event loop answers, seconds.
 WATCH_S = 0.02
@@ -160,6 +162,7 @@ class Worker:
             (int(self.topics.kind_of(topic)), number) for topic, count in counts.items() for number in range(count)
         )
         self._publications = await loop.run_in_executor(None, self._read_addresses)
+        self.trail.begin()
         await self.monitoring.warm_up()
         if self.settings.clock == "wall":  # a replay tells nobody of what is long past
             for name, publication in self._publications.items():
@@ -286,7 +289,9 @@ class Worker:
         def fetched(name: str) -> Any:
             return app.topic(name, schema=FetchSchema(), internal=False)
 
-        def agent(name: str, topic: str, handle: Callable[[Any], Awaitable[Awaitable[Any] | None]]) -> None:
+        def agent(
+            name: str, topic: str, handle: Callable[[Any], Awaitable[Awaitable[Any] | None]], ahead: int = AHEAD
+        ) -> None:
             under_way: set[asyncio.Task[None]] = set()
 
             async def end(event: Any, number: int, rest: Awaitable[Any] | None) -> None:
@@ -315,7 +320,7 @@ class Worker:
                     task = asyncio.create_task(end(event, number, rest))
                     under_way.add(task)
                     task.add_done_callback(under_way.discard)
-                    if len(under_way) >= AHEAD:
+                    if len(under_way) >= ahead:
                         await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
 
             app.agent(fetched(topic), name=name, concurrency=1)(run)
@@ -326,7 +331,12 @@ class Worker:
         agent("hotspot.ingest.ed", self.topics.ed, lambda fetch: self.ingest.handle(Kind.ED, fetch))
         agent("hotspot.ingest.police", self.topics.police, lambda fetch: self.ingest.handle(Kind.POLICE, fetch))
         agent("hotspot.ingest.feedback", self.topics.feedback, self.ingest.take_feedback)
-        agent("hotspot.monitor", self.topics.located, lambda fetch: self.monitoring.handle(fetch, self.state))
+        agent(
+            "hotspot.monitor",
+            self.topics.located,
+            lambda fetch: self.monitoring.handle(fetch, self.state),
+            AHEAD_OF_STATE,
+        )
         agent("hotspot.deliver", self.topics.alerts, self.episodes.handle)
         return table
 

@@ -71,6 +71,12 @@ class AuditTrail:
         self._one_at_a_time = asyncio.Lock()
         self._chain = _new_chain(role)
         self._named_at: datetime | None = None
+        self._reading: asyncio.Future[Sequence[ChainHead]] | None = None
+
+    def begin(self) -> None:
+        """Have the heads read that the first entry names, so that it need not wait for them."""
+        if self._reading is None:
+            self._reading = asyncio.get_running_loop().run_in_executor(None, self._heads)
 
     async def record(self, *events: AuditEvent) -> None:
         """Append events, each after the broker has answered for the one before: so no chain has a gap.
@@ -88,17 +94,21 @@ class AuditTrail:
             await (await self._send(self._topic, event.actor.encode(), entry_bytes(entry)))
         except BaseException:
             # It may be there or not: whoever reads the heads next will see.
-            self._chain, self._named_at = _new_chain(self._role), None
+            self._chain, self._named_at, self._reading = _new_chain(self._role), None, None
             raise
         self._chain = self._chain.after(entry)
         if self._metrics is not None:
             self._metrics.audit_entries.labels(event.action.value).inc()
 
     async def _heads_to_name(self, now: datetime) -> Sequence[ChainHead]:
+        """Those for the next entry. Later ones do not wait until they are read: the first after that names them."""
         done = self._chain.head.number if self._chain.head else 0
-        if self._named_at is not None and done % NAMES_AFTER_ENTRIES and now - self._named_at < NAMES_AFTER:
+        if self._named_at is None or done % NAMES_AFTER_ENTRIES == 0 or now - self._named_at >= NAMES_AFTER:
+            self.begin()
+        if self._reading is None or (self._named_at is not None and not self._reading.done()):
             return ()
-        heads = await asyncio.get_running_loop().run_in_executor(None, self._heads)
+        reading, self._reading = self._reading, None
+        heads = await reading
         self._named_at = now
         return heads
 

@@ -6,10 +6,9 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from alerts.audit import delivered, said_by
 from alerts.monitor import LOOKS_AT_ONCE, LookOutcome, RegionMonitor, Tally
@@ -22,10 +21,12 @@ from schemas.feedback import Feedback
 from schemas.feeds import FeedProblem
 from schemas.layers import LayerSettings
 from schemas.reasons import RejectReason
+from schemas.region import RegionFile
 from schemas.settings import Settings
 from streams.accounting import Accounting
 from streams.audit import Record, Send
 from streams.fetch import Fetch
+from streams.holding import Alone, Backlog, Held, Membership, SessionLostError
 from streams.located import LocatedBatch
 from streams.state import RegionState
 from streams.topics import Topics
@@ -38,43 +39,15 @@ BACKLOG_S = 2.0
 LOOKS_A_MESSAGE = 500
 
 
-class SessionLostError(RuntimeError):
-    """The group of workers has not heard of this one for so long that another may hold its regions."""
+class _Standing(NamedTuple):
+    """How a region stands after a step."""
 
-
-class Membership(Protocol):
-    """What is known of this worker's place in the group of workers."""
-
-    def generation(self) -> int:
-        """Of the group; it grows with each change of members."""
-
-    def in_session(self) -> bool:
-        """Whether no other worker can have been given the regions of this one."""
-
-
-class Alone:
-    """A worker without a group."""
-
-    def generation(self) -> int:
-        """The first."""
-        return 0
-
-    def in_session(self) -> bool:
-        """There is nobody else."""
-        return True
-
-
-@dataclass(slots=True)
-class _Held:
-    """A region in this worker's hands."""
-
-    monitor: RegionMonitor
-    next_offset: int
-    """Of the located partition: what lies before it is in the monitor."""
-    layers_day: int = 0
-    """The local day whose map layers were last sent."""
-    saved: bool = True
-    """Whether all that the monitor has done is in the state."""
+    episodes: int
+    mutes: int
+    calibrated_at: int | None
+    fitted_at: int | None
+    wrong: frozenset[tuple[str, FeedProblem]]
+    """Sources, and what is wrong with them."""
 
 
 class _Done(NamedTuple):
@@ -86,6 +59,8 @@ class _Done(NamedTuple):
     """Of the state, those that changed."""
     said: tuple[Feedback, ...]
     """What people said that the step took in."""
+    standing: _Standing
+    """Taken in the kernel thread: by the time it is told, the next step may be under way there."""
 
 
 class Monitoring:
@@ -109,16 +84,18 @@ class Monitoring:
         self._topics = Topics(settings.prefix)
         self._metrics = accounting.metrics
         self._kernels = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hotspot-kernels")
-        self._held: dict[str, _Held] = {}
-        self._let_go: dict[str, _Held] = {}
+        self._held: dict[str, Held] = {}
+        self._let_go: dict[str, Held] = {}
+        self._under_way: dict[str, set[asyncio.Task[None]]] = {}
         self.alert_latencies_ms: deque[float] = deque(maxlen=10_000)
 
     async def warm_up(self) -> None:
         """Compile the kernels before the worker joins its group: compiling takes longer than a session lasts."""
         await self._in_kernel_thread(warm_up)
 
-    async def handle(self, fetch: Fetch, state: RegionState) -> None:
-        """One fetch of the located topic. Returns when its state is in the changelog and its alerts on their topic."""
+    async def handle(self, fetch: Fetch, state: RegionState) -> Awaitable[Any]:
+        """One fetch of the located topic. What is returned ends when its state and alerts are with the broker."""
+        steps = []
         by_region: dict[str, list[Any]] = {}
         for record in fetch.records:
             by_region.setdefault(record.key.decode(), []).append(record)
@@ -129,19 +106,26 @@ class Monitoring:
                 continue
             batches = [LocatedBatch.from_bytes(record.value) for record in records if record.offset >= held.next_offset]
             if batches:
-                held.next_offset = records[-1].offset + 1
-                await self._advance(region, held, batches, state)
+                held.next_offset = records[-1].offset + 1  # of what is begun; the next fetch may move it on meanwhile
+                step = asyncio.create_task(self._advance(region, held, batches, held.next_offset, state))
+                of_region = self._under_way.setdefault(region, set())
+                of_region.add(step)
+                step.add_done_callback(of_region.discard)
+                steps.append(step)
+        return asyncio.gather(*steps)
 
-    async def _claim(self, region: str, state: RegionState) -> _Held | None:
+    async def _claim(self, region: str, state: RegionState) -> Held | None:
         """A region as this worker holds it, restored from its state at first; None if no file describes it."""
         if region in self._held:
             return self._held[region]
         monitor = self._build(region)
         if monitor is None:
             return None
+        # From before a rebalance: under the epoch that is taken now it must write nothing any more.
+        await asyncio.gather(*self._under_way.get(region, ()), return_exceptions=True)
         saved = state.load(region, self._membership.generation())
         kept = self._let_go.pop(region, None)
-        if kept is not None and kept.saved and kept.next_offset == saved.next_offset:
+        if kept is not None and not kept.unsaved and kept.next_offset == saved.next_offset:
             # Nobody has gone on with it since the rebalance: it is what would be restored.
             await self._publish(saved.outbox)
             self._held[region] = kept
@@ -149,9 +133,11 @@ class Monitoring:
         if saved.parts:
             await self._in_kernel_thread(lambda: monitor.restore(saved.parts))
             await self._publish(saved.outbox)
-        held = self._held[region] = _Held(monitor, saved.next_offset)
+        held = self._held[region] = Held(monitor, saved.next_offset, Backlog(looked_s=time.monotonic()))
         if saved.parts and self._replay:
-            await self._advance(region, held, [], state)  # looks that were due when the last holder ended
+            await self._advance(
+                region, held, [], held.next_offset, state
+            )  # looks that were due when the last holder ended
         return held
 
     async def _bury(self, region: str, fetch: Fetch, records: list[Any]) -> None:
@@ -193,36 +179,55 @@ class Monitoring:
         """Wait for the kernel that runs and stop their thread."""
         self._kernels.shutdown(wait=True, cancel_futures=True)
 
-    async def _advance(self, region: str, held: _Held, batches: list[LocatedBatch], state: RegionState) -> None:
+    async def _advance(
+        self, region: str, held: Held, batches: list[LocatedBatch], next_offset: int, state: RegionState
+    ) -> None:
         """Apply and look until nothing is due. What one step did is written while the next is computed."""
         published_ms = max((batch.published_ms for batch in batches), default=0)
-        held.saved = False
-        writing: asyncio.Task[None] | None = None
-        more = True
+        held.unsaved += 1
+        writes: list[asyncio.Task[None]] = []
         try:
-            while more:
-                done = await self._compute(region, held.monitor, batches)
-                batches, more = [], len(done.looks) >= LOOKS_AT_ONCE
-                if writing is not None:
-                    await writing
-                writing = asyncio.create_task(self._write(region, held, done, published_ms, state))
-        finally:
-            if writing is not None:
-                await writing
-        held.saved = True
+            async with held.computing:
+                more = True
+                while more:
+                    done = await self._compute(region, held, batches)
+                    batches, more = [], len(done.looks) >= LOOKS_AT_ONCE
+                    await held.writing.acquire()
+                    writes.append(
+                        asyncio.create_task(self._write(region, held, done, published_ms, next_offset, state))
+                    )
+            await asyncio.gather(*writes)
+        except BaseException as error:
+            held.fail(error)
+            raise
+        held.unsaved -= 1
 
-    async def _compute(self, region: str, monitor: RegionMonitor, batches: list[LocatedBatch]) -> _Done:
+    async def _compute(self, region: str, held: Held, batches: list[LocatedBatch]) -> _Done:
         started = time.perf_counter()
-        done = await self._in_kernel_thread(lambda: self._work(monitor, batches))
+        done = await self._in_kernel_thread(lambda: self._work(held, batches))
         self._metrics.apply_seconds.labels(region).observe(time.perf_counter() - started)
         return done
 
-    async def _write(self, region: str, held: _Held, done: _Done, published_ms: int, state: RegionState) -> None:
+    async def _write(
+        self, region: str, held: Held, done: _Done, published_ms: int, next_offset: int, state: RegionState
+    ) -> None:
+        try:
+            held.go_on()
+            await self._write_in_turn(region, held, done, published_ms, next_offset, state)
+        except BaseException as error:
+            held.fail(error)
+            raise
+        finally:
+            held.writing.release()
+
+    async def _write_in_turn(
+        self, region: str, held: Held, done: _Done, published_ms: int, next_offset: int, state: RegionState
+    ) -> None:
         outbox = [alert_event(alert) for look in done.looks for alert in look.alerts]
         self._stay_in_session()
         # Before the state that it led to: a crash may have it recorded twice, with one event id, and never not at all.
         await self._record(*map(said_by, done.said))
-        state.save(region, done.parts, outbox, held.next_offset)
+        state.save(region, done.parts, outbox, next_offset)
         await self._flush()
         self._stay_in_session()
         await self._publish(outbox)
@@ -230,14 +235,16 @@ class Monitoring:
         if done.looks and not self._replay:
             await self._send_layers(region, held)
         self._accounting.settle(done.tally)
-        self._observe(region, held.monitor, done.looks, outbox, published_ms)
+        self._observe(held.monitor.region, done, outbox, published_ms)
 
     def _stay_in_session(self) -> None:
         """A worker that was stopped or cut off for too long writes nothing of what it had in hand."""
         if not self._membership.in_session():
             raise SessionLostError("The group of workers did not hear of this one for longer than its session.")
 
-    def _work(self, monitor: RegionMonitor, batches: list[LocatedBatch]) -> _Done:
+    def _work(self, held: Held, batches: list[LocatedBatch]) -> _Done:
+        held.go_on()
+        monitor = held.monitor
         newest_s = max((batch.received_us for batch in batches), default=0) // 1_000_000
         said = tuple(Feedback.model_validate_json(batch.said) for batch in batches if batch.said)
         for feedback in said:
@@ -247,19 +254,21 @@ class Monitoring:
             for batch in batches
             if not batch.is_tick
         ]
-        if not self._replay and self._is_backlog(batches):
+        if not self._replay and self._must_wait(held, batches):
             tally: Tally = Tally()
             for arrival in inputs:
                 tally.update(monitor.take(arrival.rows))
             looks: list[LookOutcome] = []
         else:
             tally, looks = monitor.advance(inputs, newest_s)
-        return _Done(tally, looks, monitor.snapshot(), said)
+        return _Done(tally, looks, monitor.snapshot(), said, _standing(monitor))
 
-    def _is_backlog(self, batches: Iterable[LocatedBatch]) -> bool:
-        # A tick, or anything fresh among the batches, means that the newest moment has been reached: look.
+    def _must_wait(self, held: Held, batches: Sequence[LocatedBatch]) -> bool:
+        """Whether these are applied without a look, as more that is known to the broker is yet to come."""
         fresh_ms = (time.time() - BACKLOG_S) * 1000
-        return all(not batch.is_tick and batch.published_ms < fresh_ms for batch in batches)
+        records = [batch for batch in batches if len(batch.rows)]
+        old = bool(records) and all(batch.published_ms < fresh_ms for batch in records)
+        return held.backlog.holds(time.monotonic(), old=old, tick=not records)
 
     async def _publish(self, outbox: list[AlertEvent]) -> None:
         recipient = f"topic/{self._topics.alerts}"
@@ -276,7 +285,7 @@ class Monitoring:
             message = LookReports(region=region, looks=tuple(reports[start : start + LOOKS_A_MESSAGE]))
             await (await self._send(self._topics.detections, region.encode(), message.model_dump_json().encode()))
 
-    async def _send_layers(self, region: str, held: _Held) -> None:
+    async def _send_layers(self, region: str, held: Held) -> None:
         """The map layers, once a day: on the first look of it."""
         day = held.monitor.detector.local.day(held.monitor.last_look)
         if day == held.layers_day:
@@ -285,33 +294,25 @@ class Monitoring:
         for message in await self._in_kernel_thread(lambda: list(held.monitor.layers(LayerSettings()))):
             await (await self._send(self._topics.detections, region.encode(), message.model_dump_json().encode()))
 
-    def _observe(
-        self,
-        region: str,
-        monitor: RegionMonitor,
-        looks: list[LookOutcome],
-        outbox: list[AlertEvent],
-        published_ms: int,
-    ) -> None:
-        metrics = self._metrics
-        metrics.looks.labels(region).inc(len(looks))
-        metrics.episodes_open.labels(region).set(len(monitor.episodes))
-        metrics.mutes_active.labels(region).set(len(monitor.mutes()))
-        for look in looks:
+    def _observe(self, region: RegionFile, done: _Done, outbox: list[AlertEvent], published_ms: int) -> None:
+        metrics, standing = self._metrics, done.standing
+        metrics.looks.labels(region.id).inc(len(done.looks))
+        metrics.episodes_open.labels(region.id).set(standing.episodes)
+        metrics.mutes_active.labels(region.id).set(standing.mutes)
+        for look in done.looks:
             for taken in look.feedback:
-                metrics.feedback.labels(region, taken.result.value).inc()
+                metrics.feedback.labels(region.id, taken.result.value).inc()
                 log.info("feedback on episode %s: %s", taken.episode_id, taken.result.value)
-        if monitor.calibration is not None:
-            metrics.calibrated.labels(region).set(monitor.calibration.made_at)
-        if monitor.detector.baseline is not None:
-            metrics.baseline_fitted.labels(region).set(monitor.detector.baseline.fitted_at)
-        if looks:
-            wrong = {(notice.source, notice.problem) for notice in monitor.notices()}
-            for source in monitor.region.sources:
+        if standing.calibrated_at is not None:
+            metrics.calibrated.labels(region.id).set(standing.calibrated_at)
+        if standing.fitted_at is not None:
+            metrics.baseline_fitted.labels(region.id).set(standing.fitted_at)
+        if done.looks:
+            for source in region.sources:
                 for problem in FeedProblem:
-                    metrics.feed_problem.labels(source.id, problem.value).set((source.id, problem) in wrong)
+                    metrics.feed_problem.labels(source.id, problem.value).set((source.id, problem) in standing.wrong)
         for event in outbox:
-            metrics.alerts.labels(region, event.data.reason.value).inc()
+            metrics.alerts.labels(region.id, event.data.reason.value).inc()
             if published_ms:
                 latency_s = max(0.0, time.time() - published_ms / 1000)
                 metrics.alert_latency.observe(latency_s)
@@ -319,3 +320,14 @@ class Monitoring:
 
     async def _in_kernel_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._kernels, work)
+
+
+def _standing(monitor: RegionMonitor) -> _Standing:
+    calibration, baseline = monitor.calibration, monitor.detector.baseline
+    return _Standing(
+        len(monitor.episodes),
+        len(monitor.mutes()),
+        None if calibration is None else calibration.made_at,
+        None if baseline is None else baseline.fitted_at,
+        frozenset((notice.source, notice.problem) for notice in monitor.notices()),
+    )

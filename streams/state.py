@@ -66,8 +66,10 @@ class RegionState:
         """
         held = _Held(0)
         newest: dict[str, tuple[int, bytes]] = {}
-        for key, value in list(self._table.items()):
+        own = region.encode() + _SEPARATOR
+        for key in [key for key in self._table if key.startswith(own)]:
             epoch, name = _epoch_and_name(region, key)
+            value = self._table[key]
             if name:
                 held.keys.setdefault(name, set()).add(key)
                 held.epoch = max(held.epoch, epoch)

@@ -281,11 +281,14 @@ async def test_events_recorded_at_once_make_one_chain_and_two_processes_name_eac
     await two.record(look(50))
     clock.advance(days=2)
     await one.record(look(51))
+    await asyncio.sleep(0.2)  # no entry waits for the heads to be read
+    await one.record(look(52))
     entries = entries_of(topic.placed)
     assert verify(topic.placed, clock.now).broken == []
-    assert [entry.number for entry in entries] == [*range(1, 11), 1, 11]
+    assert [entry.number for entry in entries] == [*range(1, 11), 1, 11, 12]
     assert entries[10].heads == (entries[9].head,)
-    assert entries[11].heads == (entries[10].head,), "after a day it names the others again"
+    named = [entry.heads for entry in entries[11:]]
+    assert (entries[10].head,) in named, "after a day it names the others again"
 
 
 # --- what may be in it ------------------------------------------------------------------------------------------------

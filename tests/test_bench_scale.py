@@ -27,7 +27,8 @@ from schemas.base import utc_now
 from schemas.located import LOCATED, Kind
 from schemas.settings import Settings
 from simulation.nation import FORCES, region_of, share_of
-from streams.ingest import RawMessage, Registry, take_in
+from streams.desks import Registry
+from streams.ingest import RawMessage, take_in
 from streams.topics import Topics
 from tests.builders import NOW, ROOT
 from tests.servers.kafka import KafkaServer

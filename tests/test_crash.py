@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +22,7 @@ from schemas.located import Kind, LocatedArray, Status
 from schemas.settings import Settings
 from streams import monitor_agent
 from streams.accounting import Accounting
+from streams.app import AHEAD_OF_STATE
 from streams.audit import AuditTrail, entries_of
 from streams.fetch import Fetch
 from streams.located import LocatedBatch
@@ -110,8 +112,14 @@ class Broker:
 
         async def work() -> None:
             state = RegionState(self.changelog)
+            under_way: deque[Awaitable[Any]] = deque()
             for fetch in self.fetches[self.committed :]:
-                await monitoring.handle(fetch, state)
+                under_way.append(await monitoring.handle(fetch, state))
+                if len(under_way) == AHEAD_OF_STATE:
+                    await under_way.popleft()
+                    self.committed += 1
+            while under_way:
+                await under_way.popleft()
                 self.committed += 1
 
         trail = AuditTrail("worker", TOPICS.audit, send, lambda: latest_heads(entries_of(self.trail)), lambda: NOW)

@@ -178,8 +178,8 @@ async def test_the_monitor_takes_it_once_however_often_it_is_delivered() -> None
             AuditTrail("worker", TOPICS.audit, sent, lambda: (), lambda: NOW).record,
             lambda: NOW,
         )
-        await monitoring.handle(fetch, RegionState(table))
-        await monitoring.handle(fetch, RegionState(table))
+        await (await monitoring.handle(fetch, RegionState(table)))
+        await (await monitoring.handle(fetch, RegionState(table)))
         (monitor,) = monitoring.regions.values()
         assert [one.feedback_id for one in monitor.memory.waiting] == ["f-1"]
         monitoring.stop()

@@ -15,7 +15,7 @@ from simulation.geography import SYNTHETIC_ATTRIBUTION
 from simulation.nation import ED_PART, FORCES, RECORDS_PER_YEAR, profile_of, region_of, share_of
 from simulation.profile import DAYS_PER_YEAR
 from simulation.records import simulate
-from streams.ingest import Registry
+from streams.desks import Registry
 
 BY_ID = {force.id: force for force in FORCES}
 

@@ -1,0 +1,91 @@
+"""A region in a worker's hands: whose it is, whether it is being brought up to date, and what may follow what."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from math import inf
+from typing import Protocol
+
+from alerts.monitor import RegionMonitor
+
+#: Ticks amid a backlog are no reason to look: half of what is known is not taken in yet. Where nothing of it came for
+#: so long, it is done.
+BACKLOG_DONE_S = 5.0
+#: But a region is looked at by the next tick after so long, whatever comes: a publisher's clock may be slow for ever.
+LONGEST_UNSEEN_S = 600.0
+
+
+class SessionLostError(RuntimeError):
+    """The group of workers has not heard of this one for so long that another may hold its regions."""
+
+
+class Membership(Protocol):
+    """What is known of this worker's place in the group of workers."""
+
+    def generation(self) -> int:
+        """Of the group; it grows with each change of members."""
+
+    def in_session(self) -> bool:
+        """Whether no other worker can have been given the regions of this one."""
+
+
+class Alone:
+    """A worker without a group."""
+
+    def generation(self) -> int:
+        """The first."""
+        return 0
+
+    def in_session(self) -> bool:
+        """There is nobody else."""
+        return True
+
+
+@dataclass(slots=True)
+class Backlog:
+    """Whether a region is being brought up to date."""
+
+    newest_s: float = -inf
+    """When the last of it came; on the clock of `time.monotonic`, like the other."""
+    looked_s: float = -inf
+    """When the region was last looked at, or taken in hand."""
+
+    def holds(self, now_s: float, *, old: bool, tick: bool) -> bool:
+        """Whether what comes now, all of it old or nothing but ticks, must wait for the rest before it is looked at."""
+        if old:
+            self.newest_s = now_s
+            return True
+        if tick and now_s - self.newest_s < BACKLOG_DONE_S and now_s - self.looked_s < LONGEST_UNSEEN_S:
+            return True
+        self.looked_s = now_s
+        return False
+
+
+@dataclass(slots=True)
+class Held:
+    """A region in this worker's hands."""
+
+    monitor: RegionMonitor
+    next_offset: int
+    """Of the located partition: what lies before it is in the monitor, or about to be."""
+    backlog: Backlog
+    layers_day: int = 0
+    """The local day whose map layers were last sent."""
+    unsaved: int = 0
+    """Fetches of which not all is in the state."""
+    failure: BaseException | None = None
+    """What went wrong with a step: then none may follow, and what comes after it is read again by the next worker."""
+    computing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """One fetch after the other, in their order."""
+    writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """One step after the other; meanwhile the next one is computed."""
+
+    def go_on(self) -> None:
+        """Raises what went wrong, where nothing may follow."""
+        if self.failure is not None:
+            raise self.failure
+
+    def fail(self, error: BaseException) -> None:
+        """A step went wrong."""
+        self.failure = self.failure or error
