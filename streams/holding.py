@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from dataclasses import dataclass, field
 from math import inf
 from typing import Protocol
 
 from alerts.monitor import RegionMonitor
+from streams.located import LocatedBatch
 
 #: Ticks amid a backlog are no reason to look: half of what is known is not taken in yet. Where nothing of it came for
 #: so long, it is done.
 BACKLOG_DONE_S = 5.0
 #: But a region is looked at by the next tick after so long, whatever comes: a publisher's clock may be slow for ever.
 LONGEST_UNSEEN_S = 600.0
+
+#: Most records of a step that is made of several fetches.
+STEP_ROWS = 20_000
 
 
 class SessionLostError(RuntimeError):
@@ -62,6 +67,22 @@ class Backlog:
         return False
 
 
+@dataclass(eq=False, slots=True)
+class Part:
+    """What one fetch brought for a region."""
+
+    batches: list[LocatedBatch]
+    next_offset: int
+    """Of the located partition, after the last of them."""
+    writes: list[asyncio.Task[None]] | None = None
+    """Those of the step that it is part of; None before it is."""
+
+    @property
+    def rows(self) -> int:
+        """Of all batches."""
+        return sum(len(batch.rows) for batch in self.batches)
+
+
 @dataclass(slots=True)
 class Held:
     """A region in this worker's hands."""
@@ -73,13 +94,31 @@ class Held:
     layers_day: int = 0
     """The local day whose map layers were last sent."""
     unsaved: int = 0
-    """Fetches of which not all is in the state."""
+    """Parts of which not all is in the state."""
     failure: BaseException | None = None
     """What went wrong with a step: then none may follow, and what comes after it is read again by the next worker."""
+    waiting: deque[Part] = field(default_factory=deque)
+    """What no step has taken yet, in its order."""
     computing: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """One fetch after the other, in their order."""
+    """One step after the other, in their order."""
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
     """One step after the other; meanwhile the next one is computed."""
+
+    def hand_over(self, batches: list[LocatedBatch]) -> Part:
+        """Another part to be taken in, up to `next_offset`."""
+        part = Part(batches, self.next_offset)
+        self.waiting.append(part)
+        self.unsaved += 1
+        return part
+
+    def take(self) -> list[Part]:
+        """What waits, as much of it as one step may have: a step costs much the same with one record or a hundred."""
+        taken = [self.waiting.popleft()]
+        rows = taken[0].rows
+        while self.waiting and rows + self.waiting[0].rows <= STEP_ROWS:
+            taken.append(self.waiting.popleft())
+            rows += taken[-1].rows
+        return taken
 
     def go_on(self) -> None:
         """Raises what went wrong, where nothing may follow."""

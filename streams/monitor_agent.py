@@ -26,7 +26,7 @@ from schemas.settings import Settings
 from streams.accounting import Accounting
 from streams.audit import Record, Send
 from streams.fetch import Fetch
-from streams.holding import Alone, Backlog, Held, Membership, SessionLostError
+from streams.holding import Alone, Backlog, Held, Membership, Part, SessionLostError
 from streams.located import LocatedBatch
 from streams.state import RegionState
 from streams.topics import Topics
@@ -106,8 +106,8 @@ class Monitoring:
                 continue
             batches = [LocatedBatch.from_bytes(record.value) for record in records if record.offset >= held.next_offset]
             if batches:
-                held.next_offset = records[-1].offset + 1  # of what is begun; the next fetch may move it on meanwhile
-                step = asyncio.create_task(self._advance(region, held, batches, held.next_offset, state))
+                held.next_offset = records[-1].offset + 1
+                step = asyncio.create_task(self._advance(region, held, held.hand_over(batches), state))
                 of_region = self._under_way.setdefault(region, set())
                 of_region.add(step)
                 step.add_done_callback(of_region.discard)
@@ -179,28 +179,37 @@ class Monitoring:
         """Wait for the kernel that runs and stop their thread."""
         self._kernels.shutdown(wait=True, cancel_futures=True)
 
-    async def _advance(
-        self, region: str, held: Held, batches: list[LocatedBatch], next_offset: int, state: RegionState
-    ) -> None:
-        """Apply and look until nothing is due. What one step did is written while the next is computed."""
-        published_ms = max((batch.published_ms for batch in batches), default=0)
-        held.unsaved += 1
-        writes: list[asyncio.Task[None]] = []
+    async def _advance(self, region: str, held: Held, part: Part, state: RegionState) -> None:
+        """See to it that a part is applied, and looked at until nothing is due, and that what came of it is written.
+
+        What waits meanwhile goes into the same step. What one step did is written while the next is computed.
+        """
         try:
             async with held.computing:
-                more = True
-                while more:
-                    done = await self._compute(region, held, batches)
-                    batches, more = [], len(done.looks) >= LOOKS_AT_ONCE
-                    await held.writing.acquire()
-                    writes.append(
-                        asyncio.create_task(self._write(region, held, done, published_ms, next_offset, state))
-                    )
-            await asyncio.gather(*writes)
+                held.go_on()
+                if part.writes is None:
+                    await self._step(region, held, held.take(), state)
+            await asyncio.gather(*(part.writes or ()))
         except BaseException as error:
             held.fail(error)
             raise
         held.unsaved -= 1
+
+    async def _step(self, region: str, held: Held, parts: list[Part], state: RegionState) -> None:
+        """Compute all that parts lead to; their writes are begun, one after the other."""
+        batches = [batch for part in parts for batch in part.batches]
+        published_ms = max((batch.published_ms for batch in batches), default=0)
+        writes: list[asyncio.Task[None]] = []
+        for part in parts:
+            part.writes = writes
+        more = True
+        while more:
+            done = await self._compute(region, held, batches)
+            batches, more = [], len(done.looks) >= LOOKS_AT_ONCE
+            await held.writing.acquire()
+            writes.append(
+                asyncio.create_task(self._write(region, held, done, published_ms, parts[-1].next_offset, state))
+            )
 
     async def _compute(self, region: str, held: Held, batches: list[LocatedBatch]) -> _Done:
         started = time.perf_counter()
