@@ -52,7 +52,7 @@ STOP_S = 25.0
 #: Most fetches of an agent for which the broker has yet to answer.
 AHEAD = 8
 #: Of the monitor, which computes some while those before are written: they can be large.
-AHEAD_OF_STATE = 4
+AHEAD_OF_STATE = 16
 OBSERVE_S = 2.0
 #: How often it is asked whether the event loop answers, seconds.
 WATCH_S = 0.02

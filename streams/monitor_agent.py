@@ -135,9 +135,8 @@ class Monitoring:
             await self._publish(saved.outbox)
         held = self._held[region] = Held(monitor, saved.next_offset, Backlog(looked_s=time.monotonic()))
         if saved.parts and self._replay:
-            await self._advance(
-                region, held, [], held.next_offset, state
-            )  # looks that were due when the last holder ended
+            # Looks that were due when the last holder ended.
+            await self._advance(region, held, held.hand_over([]), state)
         return held
 
     async def _bury(self, region: str, fetch: Fetch, records: list[Any]) -> None:
