@@ -19,6 +19,7 @@ WEEK_S = 7 * 86_400
 MONDAY_S = 3 * 86_400  # 1970 began on a Thursday: ISO weeks start three days before multiples of a week
 PACKED_VERSION = b"\x01"
 FREE = 255  # status of a row that holds no record
+NO_WEEK = np.iinfo(np.int32).min
 _WITHDRAWN = int(Status.WITHDRAWN)
 _OPEN = int(Gate.NONE)
 
@@ -53,6 +54,8 @@ class Held(NamedTuple):
     keys: Keys
     table: Small
     free: Small
+    weeks: Small
+    """Of each row, the ISO week in which it occurred; NO_WEEK for rows that hold no record."""
     touch_of: Small
     """Scratch of the kernel, -1 between batches."""
     cursor: Ints
@@ -104,7 +107,7 @@ def apply_rows(
 
     Returns how many of these there are. Rows must be in range; withdrawn ones are cleared in place.
     """
-    store, keys, table, free, touch_of, cursor = held
+    store, keys, table, free, week_of, touch_of, cursor = held
     touched = np.empty(arriving.size, np.int32)
     first = np.full(arriving.size, -1, np.int32)  # place in `seen` of the version from before the batch
     seen = np.empty_like(before)
@@ -154,7 +157,8 @@ def apply_rows(
                 n_seen += 1
             n_touched += 1
         store[place] = row
-        weeks[n_weeks] = _week(row["occurred"])
+        week_of[place] = _week(row["occurred"])
+        weeks[n_weeks] = week_of[place]
         n_weeks += 1
     n_before = 0
     n_after = 0
@@ -233,11 +237,10 @@ class RecordStore:
     def dirty_weeks(self) -> dict[str, bytes]:
         """Packed rows of each ISO week that changed since the last call; empty bytes for a week without rows."""
         rows = self._used()
-        weeks = week_numbers(rows["occurred"])
-        held = rows["status"] != FREE
+        weeks = self._held.weeks[: rows.size]
         packed = {}
         for week in sorted(self._dirty):
-            chosen = pick(rows, held & (weeks == week))
+            chosen = pick(rows, np.flatnonzero(weeks == week))
             chosen = pick(chosen, np.argsort(chosen["record"], kind="stable"))
             packed[week_name(week)] = PACKED_VERSION + chosen.tobytes() if chosen.size else b""
         self._dirty.clear()
@@ -270,6 +273,7 @@ class RecordStore:
         counted: LocatedArray = pick(gone, (gone["status"] < _WITHDRAWN) & (gone["gate"] == _OPEN))
         self._dirty.update(np.unique(week_numbers(gone["occurred"])).tolist())
         rows["status"][old] = FREE
+        self._held.weeks[: rows.size][old] = NO_WEEK
         vacant = np.flatnonzero(rows["status"] == FREE).astype(np.int32)
         self._held = _arrays(self._held.rows, vacant, np.array([rows.size, vacant.size]))
         return counted
@@ -309,7 +313,8 @@ def _arrays(rows: LocatedArray, vacant: Small, cursor: Ints) -> Held:
     fill_records(keys, table, rows, int(cursor[0]), FREE)
     free = np.zeros(rows.size, np.int32)
     free[: vacant.size] = vacant
-    return Held(rows, keys, table, free, np.full(rows.size, -1, np.int32), cursor)
+    weeks = np.where(rows["status"] == FREE, NO_WEEK, week_numbers(rows["occurred"])).astype(np.int32)
+    return Held(rows, keys, table, free, weeks, np.full(rows.size, -1, np.int32), cursor)
 
 
 def checked(rows: LocatedArray) -> LocatedArray:

@@ -14,6 +14,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
+from math import inf
 from typing import Any, NamedTuple
 
 import uvloop
@@ -27,8 +28,8 @@ from mode.utils.futures import notify
 FAUST_VERSION = "0.15.3"
 #: What has come waits so long for what comes with it, seconds: a fetch costs much the same with one record or many.
 GATHER_S = 0.005
-#: Who fetched so many records has no need to wait.
-PLENTY = 100
+#: Not amid a backlog: where the last fetch had records older than this, seconds.
+FRESH_S = 1.0
 #: While an agent is busy, what was fetched for it waits; so long nothing else is fetched from that broker. aiokafka's
 #: own tenth of a second made alerts late.
 PREFETCH_WAIT_S = 2 * GATHER_S
@@ -60,8 +61,8 @@ class FetchConsumerThread(AIOKafkaConsumerThread):
 
     heard_at = 0.0
     """When the group last took this worker for a member, on the monotonic clock; 0 before that."""
-    _fetched = 0
-    """Records, the last time."""
+    _fresh = True
+    """Whether all that was fetched the last time was."""
 
     async def on_start(self) -> None:
         """Start, and take note of heartbeats that are answered from then on."""
@@ -86,10 +87,11 @@ class FetchConsumerThread(AIOKafkaConsumerThread):
         max_records: int | None = None,
     ) -> Any:
         """As Faust does, but for a moment in which more may come."""
-        if self._fetched < PLENTY:
+        if self._fresh:
             await self._gather(consumer._fetcher, active_partitions, timeout)
         records = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
-        self._fetched = sum(map(len, records.values()))
+        oldest_ms = min((of_partition[0].timestamp for of_partition in records.values() if of_partition), default=inf)
+        self._fresh = oldest_ms > (time.time() - FRESH_S) * 1000
         return records
 
     async def _gather(self, fetcher: Any, active_partitions: Any, longest_s: float | None) -> None:
