@@ -9,8 +9,9 @@ from typing import Any, Final
 import faust
 from faust.stores import memory
 
-#: Events of the changelog that wait to be applied: few, for one of them can have megabytes.
-APPLIED_AT_ONCE: Final = 32
+#: Events of the changelog that wait to be applied: few, for one of them can have megabytes. (With one, Faust goes on to
+#: read after a recovery what this worker itself writes.)
+APPLIED_AT_ONCE: Final = 2
 
 
 class KeptStore(memory.Store):  # type: ignore[misc]  # faust is untyped here
