@@ -48,6 +48,8 @@ log = logging.getLogger(__name__)
 
 #: Most messages of one poll, whatever the partition.
 FETCH_RECORDS = 1000
+#: What the broker may send of one partition at once; a message that is larger comes by itself.
+FETCH_BYTES = 2 * 1024 * 1024
 #: A worker that is told to stop has so long to do it, seconds: less than container runtimes wait before they kill it.
 STOP_S = 25.0
 #: Most fetches of an agent for which the broker has yet to answer.
@@ -272,7 +274,7 @@ class Worker:
             topic_partitions=settings.located_partitions,
             topic_replication_factor=settings.replication,
             consumer_auto_offset_reset="earliest",
-            consumer_max_fetch_size=LARGEST_MESSAGE,
+            consumer_max_fetch_size=FETCH_BYTES,
             producer_max_request_size=LARGEST_MESSAGE,
             producer_linger=0,
             producer_max_batch_size=settings.producer_batch_bytes,

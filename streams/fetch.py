@@ -34,7 +34,7 @@ FRESH_S = 1.0
 #: own tenth of a second made alerts late.
 PREFETCH_WAIT_S = 2 * GATHER_S
 #: What was fetched of a partition that is paused is kept for so long, seconds.
-IDLE_S = 10.0
+IDLE_S = 1.0
 
 
 class Fetch(NamedTuple):

@@ -91,6 +91,8 @@ class Held:
     next_offset: int
     """Of the located partition: what lies before it is in the monitor, or about to be."""
     backlog: Backlog
+    fitted_at: int | None = None
+    """Up to when the baseline has learned, as of the last step."""
     layers_day: int = 0
     """The local day whose map layers were last sent."""
     unsaved: int = 0

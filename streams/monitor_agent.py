@@ -28,6 +28,7 @@ from streams.audit import Record, Send
 from streams.fetch import Fetch
 from streams.holding import Alone, Backlog, Held, Membership, Part, SessionLostError
 from streams.located import LocatedBatch
+from streams.memory import give_back
 from streams.state import RegionState
 from streams.topics import Topics
 
@@ -132,6 +133,7 @@ class Monitoring:
             return kept
         if saved.parts:
             await self._in_kernel_thread(lambda: monitor.restore(saved.parts))
+            await self._in_kernel_thread(give_back)
             await self._publish(saved.outbox)
         held = self._held[region] = Held(monitor, saved.next_offset, Backlog(looked_s=time.monotonic()))
         if saved.parts and self._replay:
@@ -214,6 +216,9 @@ class Monitoring:
         started = time.perf_counter()
         done = await self._in_kernel_thread(lambda: self._work(held, batches))
         self._metrics.apply_seconds.labels(region).observe(time.perf_counter() - started)
+        if done.standing.fitted_at != held.fitted_at:
+            held.fitted_at = done.standing.fitted_at
+            await self._in_kernel_thread(give_back)
         return done
 
     async def _write(
