@@ -38,6 +38,8 @@ MOST_PLACES: Final = 30
 APART_M: Final = 5_000.0
 CLUSTER: Final = 8
 HISTORY: Final = timedelta(days=730)
+#: Records are amended while they are young.
+AMENDED_DAYS: Final = 56
 LEAST_ALERTS: Final = 60
 UNITS: Final = {"publish_to_alert_p50_ms": "ms", "publish_to_alert_p99_ms": "ms"}
 COMMAND: Final = "python -m bench " + " ".join(UNITS)
@@ -60,7 +62,8 @@ def latency_figure(name: str, runs: int) -> tuple[float, str, list[float], str, 
     percentile = 50 if name == "publish_to_alert_p50_ms" else 99
     found = [round(float(np.percentile(latencies, percentile)), 1) for latencies in measured]
     conditions = (
-        f"{RATE} records/s for {SECONDS} s on Apache Kafka on this machine, most of them amendments of known records, "
+        f"{RATE} records/s for {SECONDS} s on Apache Kafka on this machine, most of them amendments of records of "
+        f"the last {AMENDED_DAYS} days, "
         f"and every {EVERY_S} s a batch of {CLUSTER} that makes a hotspot or takes one back; from publishing that "
         f"batch to the alert revision read by a consumer; {sum(map(len, measured))} alerts; simulated records"
     )
@@ -81,7 +84,7 @@ def latencies_ms(run: int) -> list[float]:
             )
             publish(settings, [fresh(settings)])  # something fresh: look
             holder.wait(lambda: holder.looked_at(["hampshire"], 0.0) is not None, "a calibrated look")
-            background = amendments(history[: len(history) // 2], run)
+            background = amendments(history[-len(history) * AMENDED_DAYS // HISTORY.days :], run)
             found = measure(settings, background, RATE, SECONDS, places_in(hampshire()))
         finally:
             holder.kill()

@@ -112,7 +112,8 @@ def topic_table(topics: Topics, settings: Settings) -> list[NewTopic]:
         topic(topics.detections, settings.located_partitions, 7),
         topic(topics.alerts, 1, 400),
         topic(topics.feedback, 1, 400),
-        topic(topics.deliveries, 1, 400),
+        # As long as what was told can be taken back: while the records behind it are kept, and some weeks.
+        topic(topics.deliveries, 1, settings.detection.baseline_days + 105),
         topic(topics.deadletter, 1, 90),
         # One partition: what is little is best in one order. The chains do not rely on it.
         topic(topics.audit, 1, KEPT.days),
