@@ -227,6 +227,7 @@ def test_a_run_of_two_workers_measures_all_that_it_tells(
     """The servers of the fixtures are asked for so that the test skips where there are none; a run has its own."""
     monkeypatch.setattr(scale_run, "LIVE_RECORDS", 300)
     monkeypatch.setattr(scale_run, "LATENCY_S", 16.0)
+    monkeypatch.setattr(scale_run, "SESSION_TIMEOUT_S", 6)
     plan = Plan(years=1, share=0.004, calibration_days=7)
     history = prepare(plan, tmp_path, utc_now())
     found = scale_run.run(history, tmp_path, 2, 8_000.0)
