@@ -54,7 +54,7 @@ FETCH_BYTES = 2 * 1024 * 1024
 STOP_S = 25.0
 #: Most fetches of an agent for which the broker has yet to answer.
 AHEAD = 8
-#: Of the monitor, which computes some while those before are written: they can be large.
+#: Of the monitor: more, for all that waits for a region goes into one step.
 AHEAD_OF_STATE = 16
 OBSERVE_S = 2.0
 #: A thread that waits for another is let in after this time, seconds.

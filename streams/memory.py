@@ -6,7 +6,7 @@ import ctypes
 
 
 def give_back() -> None:
-    """Have the allocator return what it keeps for later: after a large piece of work that is a third of all.
+    """Have the allocator return what it keeps for later, which after a restore or a refit is a good part of all.
 
     Does nothing where there is no glibc.
     """
