@@ -33,8 +33,6 @@ FRESH_S = 1.0
 #: While an agent is busy, what was fetched for it waits; so long nothing else is fetched from that broker. aiokafka's
 #: own tenth of a second made alerts late.
 PREFETCH_WAIT_S = 2 * GATHER_S
-#: What was fetched of a partition that is paused is kept for so long, seconds.
-IDLE_S = 1.0
 
 
 class Fetch(NamedTuple):
@@ -89,23 +87,12 @@ class FetchConsumerThread(AIOKafkaConsumerThread):
         max_records: int | None = None,
     ) -> Any:
         """As Faust does, but for a moment in which more may come."""
-        self._let_go_of_idle(consumer._fetcher._records, active_partitions)
         if self._fresh:
             await self._gather(consumer._fetcher, active_partitions, timeout)
         records = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
         oldest_ms = min((of_partition[0].timestamp for of_partition in records.values() if of_partition), default=inf)
         self._fresh = oldest_ms > (time.time() - FRESH_S) * 1000
         return records
-
-    @staticmethod
-    def _let_go_of_idle(fetched: dict[Any, Any], active_partitions: Any) -> None:
-        """Drop what was fetched of partitions that nobody reads now: of changelogs, megabytes that stay for ever.
-
-        It is fetched again should they be read on.
-        """
-        for tp in fetched.keys() - set(active_partitions):
-            if time.monotonic() - fetched[tp]._created > IDLE_S:
-                del fetched[tp]
 
     async def _gather(self, fetcher: Any, active_partitions: Any, longest_s: float | None) -> None:
         if fetcher._records.keys().isdisjoint(active_partitions):
