@@ -238,7 +238,18 @@ class RegionMonitor:
 
     def snapshot(self) -> dict[str, bytes]:
         """The parts of the state that changed since the last snapshot; empty bytes where a part is gone."""
-        parts = self.detector.snapshot()
+        return self.detector.snapshot() | self._others()
+
+    def changes(self) -> dict[str, bytes] | None:
+        """The same since the last snapshot or the last of these, in less than a snapshot would take.
+
+        They are laid over the parts of the snapshots, and the next of those stands for them. None where only a
+        snapshot tells all.
+        """
+        parts = self.detector.changes()
+        return None if parts is None else parts | self._others()
+
+    def _others(self) -> dict[str, bytes]:
         schedule = self._schedule.state() if self._schedule else None
         state = _State(
             episodes=tuple(self.episodes.values()),
@@ -248,8 +259,7 @@ class RegionMonitor:
             memory=self.memory,
             unlocated=self._unlocated,
         )
-        parts["episodes"] = _STATE.dump_json(state)
-        parts |= self._following.snapshot()
+        parts = {"episodes": _STATE.dump_json(state)} | self._following.snapshot()
         if schedule:
             parts["held"] = schedule[2]
         return parts

@@ -11,7 +11,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import faust
@@ -61,11 +61,11 @@ async def worker(settings: Settings, records: int) -> dict[str, float]:
     began = busy = 0.0
     ingest = running.ingest.handle
 
-    async def handle(kind: Kind, fetch: Fetch) -> Awaitable[Any]:
+    async def handle(kind: Kind, fetches: Sequence[Fetch]) -> Awaitable[Any]:
         nonlocal began, busy
         if not began:
             began, busy = time.perf_counter(), time.process_time()
-        return await ingest(kind, fetch)
+        return await ingest(kind, fetches)
 
     running.ingest.handle = handle  # type: ignore[method-assign]
     await running.start()

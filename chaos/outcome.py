@@ -14,6 +14,7 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from alerts.monitor import RegionMonitor
 from alerts.schedule import ReplaySchedule
 from chaos.records import Refused, Truth, canonical
+from processors.record_parts import in_weeks
 from schemas.alert import AlertEvent, EpisodeState
 from schemas.deadletter import DeadLetter
 from schemas.located import KIND_NAMES, Gate
@@ -87,7 +88,7 @@ def _region(region: RegionFile, state: RegionState, settings: Settings) -> Regio
     }
     counted = int(((rows["status"] < 2) & (rows["gate"] == Gate.NONE)).sum())
     episodes = tuple(sorted(episode.episode_id for episode in monitor.episodes.values()))
-    return RegionOutcome(records, counted, {**saved.parts, "episodes": _comparable(saved.parts)}, episodes)
+    return RegionOutcome(records, counted, {**in_weeks(saved.parts), "episodes": _comparable(saved.parts)}, episodes)
 
 
 def _comparable(parts: dict[str, bytes]) -> bytes:

@@ -20,6 +20,7 @@ from processors.incidents import incidents
 from processors.live import LiveRecords
 from processors.localtime import DAY_S, LocalHours
 from processors.public_holidays import NO_HOLIDAYS, PublicHolidays
+from processors.record_parts import RecordParts
 from processors.records import Applied, RecordStore, checked
 from processors.runs import Steps, Terms
 from processors.windows import Run, WindowCounts
@@ -37,7 +38,6 @@ REVISED_LEAST: Final = 50
 #: A calibration no longer fits when a kind has become this many times more or less frequent.
 LEVEL_CHANGE: Final = 1.5
 NO_ROWS: Final = np.empty(0, LOCATED)
-_RECORDS = "records/"
 
 
 class Look(NamedTuple):
@@ -68,6 +68,7 @@ class Detector:
         self._settings = settings
         self._local = LocalHours(zone, holidays)
         self._store = RecordStore()
+        self._records = RecordParts(self._store)
         self._live = LiveRecords(settings.merge_minutes * 60)
         self._windows = WindowCounts(settings, self._local)
         self._baseline: Baseline | None = None
@@ -201,7 +202,7 @@ class Detector:
         )
         held, live = self._store.reserve(rows.size), self._live.reserve(rows.size)
         run = self._windows.run(held, live, steps._replace(rows=rows), terms)
-        self._store.mark(run.weeks)
+        self._store.note(run.weeks, rows[: run.outcome.size], run.outcome)
         self._teach(run.removed, run.added)
         if run.first is not None:
             self._first = run.first if self._first is None else min(self._first, run.first)
@@ -229,7 +230,18 @@ class Detector:
 
     def snapshot(self) -> dict[str, bytes]:
         """The parts that changed since the last snapshot; empty bytes where a part is gone."""
-        parts = {_RECORDS + week: packed for week, packed in self._store.dirty_weeks().items()}
+        return self._records.weeks() | self._others()
+
+    def changes(self) -> dict[str, bytes] | None:
+        """The same, but with the records that changed in place of whole weeks; None where that does not tell all.
+
+        These parts are gone with the next snapshot, which has all that they tell.
+        """
+        changes = self._records.changes()
+        return None if changes is None else changes | self._others()
+
+    def _others(self) -> dict[str, bytes]:
+        parts = {}
         if "baseline" in self._unsaved:
             parts["baseline"] = b"" if self._baseline is None else to_bytes(self._baseline)
         if "calibration" in self._unsaved:
@@ -251,7 +263,7 @@ class Detector:
         """
         if len(self._store) or self._as_of is not None:
             raise RuntimeError("only a new detector can be restored")
-        self._store.restore(packed for name, packed in sorted(parts.items()) if name.startswith(_RECORDS))
+        self._records.restore(parts)
         clock: dict[str, Any] = json.loads(parts["clock"]) if parts.get("clock") else {}
         if clock.get("settings") == self._fingerprint():
             self._baseline = from_bytes(parts["baseline"]) if parts.get("baseline") else None

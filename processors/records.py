@@ -20,6 +20,8 @@ MONDAY_S = 3 * 86_400  # 1970 began on a Thursday: ISO weeks start three days be
 PACKED_VERSION = b"\x01"
 FREE = 255  # status of a row that holds no record
 NO_WEEK = np.iinfo(np.int32).min
+#: So many changed records are told by themselves; more by the weeks that they are in.
+FEW_CHANGED = 1_000
 _WITHDRAWN = int(Status.WITHDRAWN)
 _OPEN = int(Gate.NONE)
 
@@ -190,6 +192,9 @@ class RecordStore:
         rows["status"] = FREE
         self._held = _arrays(rows, np.zeros(0, np.int32), np.zeros(2, np.int64))
         self._dirty: set[int] = set()
+        # Records that changed since that was last asked; None where that is more than they can tell.
+        self._changed: list[Keys] | None = None
+        self._n_changed = 0
 
     def __len__(self) -> int:
         return int(self._held.cursor[0] - self._held.cursor[1])
@@ -202,12 +207,23 @@ class RecordStore:
         before, after = np.empty(arriving.size, LOCATED), np.empty(arriving.size, LOCATED)
         weeks = np.empty(2 * arriving.size, np.int64)
         n_before, n_after, n_weeks = apply_rows(arriving, held, outcome, before, after, weeks)
-        self.mark(weeks[:n_weeks])
+        self.note(weeks[:n_weeks], arriving, outcome)
         return Applied(outcome, before[:n_before], after[:n_after])
 
-    def mark(self, weeks: Ints) -> None:
-        """These weeks changed."""
+    def note(self, weeks: Ints, rows: LocatedArray, outcome: Bytes) -> None:
+        """These weeks changed, by rows that were applied with this outcome."""
         self._dirty.update((np.unique(weeks) if weeks.size > 64 else weeks).tolist())
+        changed = rows["record"][(outcome != _DUPLICATE) & (outcome != _STALE)]
+        self._n_changed += changed.size
+        if self._n_changed > FEW_CHANGED:
+            self._changed = None
+        if self._changed is not None:
+            self._changed.append(changed)
+
+    def rewrite(self, weeks: Ints) -> None:
+        """These weeks must be told whole."""
+        self._dirty.update(np.unique(weeks).tolist())
+        self._changed = None
 
     def counted(self) -> LocatedArray:
         """A copy of the rows that count: not withdrawn, not gated."""
@@ -244,10 +260,25 @@ class RecordStore:
             chosen = pick(chosen, np.argsort(chosen["record"], kind="stable"))
             packed[week_name(week)] = PACKED_VERSION + chosen.tobytes() if chosen.size else b""
         self._dirty.clear()
+        self._changed, self._n_changed = [], 0
         return packed
 
-    def restore(self, weeks: Iterable[bytes]) -> None:
-        """Take in packed weeks, in any order. Weeks whose bytes no longer tell the state become dirty."""
+    def changed(self) -> bytes | None:
+        """Packed rows of the records that changed since the last call, or that of `dirty_weeks`; empty for none.
+
+        None where only `dirty_weeks` tells all that changed. The weeks stay dirty.
+        """
+        if self._changed is None:
+            return None
+        records = np.unique(np.concatenate([np.empty(0, np.uint64), *self._changed]))
+        self._changed, self._n_changed = [], 0
+        return PACKED_VERSION + self.of(records).tobytes() if records.size else b""
+
+    def restore(self, weeks: Iterable[bytes], changed: Iterable[bytes] = ()) -> None:
+        """Take in packed weeks, and what changed since, in any order.
+
+        Weeks whose bytes no longer tell the state become dirty.
+        """
         stored: dict[int, int] = {}
         batches = []
         for packed in weeks:
@@ -255,6 +286,8 @@ class RecordStore:
             batches.append(rows)
             for week, n in zip(*np.unique(week_numbers(rows["occurred"]), return_counts=True), strict=True):
                 stored[int(week)] = stored.get(int(week), 0) + int(n)
+        since = [unpack(packed) for packed in changed]
+        batches.extend(since)
         if batches:
             self.apply(join(batches))
         held = self._used()
@@ -262,6 +295,9 @@ class RecordStore:
         found, counts = np.unique(week_numbers(held["occurred"]), return_counts=True)
         now = dict(zip(found.tolist(), counts.tolist(), strict=True))
         self._dirty = {week for week in stored.keys() | now.keys() if stored.get(week) != now.get(week)}
+        for rows in since:
+            self._dirty.update(week_numbers(rows["occurred"]).tolist())
+        self._changed = None
 
     def prune(self, before: int) -> LocatedArray:
         """Forget the rows that occurred before a time (seconds); returns those of them that counted."""
@@ -271,7 +307,7 @@ class RecordStore:
             return np.empty(0, LOCATED)
         gone: LocatedArray = pick(rows, old)
         counted: LocatedArray = pick(gone, (gone["status"] < _WITHDRAWN) & (gone["gate"] == _OPEN))
-        self._dirty.update(np.unique(week_numbers(gone["occurred"])).tolist())
+        self.rewrite(week_numbers(gone["occurred"]))
         rows["status"][old] = FREE
         self._held.weeks[: rows.size][old] = NO_WEEK
         vacant = np.flatnonzero(rows["status"] == FREE).astype(np.int32)
@@ -288,7 +324,7 @@ class RecordStore:
         wanted = np.where(where(pick(rows, ours)), int(gate), _OPEN)
         changed = ours[rows["gate"][ours] != wanted]
         rows["gate"][ours] = wanted
-        self.mark(week_numbers(rows["occurred"][changed]))
+        self.rewrite(week_numbers(rows["occurred"][changed]))
         return int(changed.size)
 
     def reserve(self, n: int) -> Held:

@@ -26,6 +26,7 @@ from schemas.region import RegionFile
 from schemas.routes import RoutesFile
 from schemas.settings import Settings
 from streams.accounting import Accounting
+from streams.agent_loop import AgentLoop, Handle
 from streams.alert_log import read_alert_log
 from streams.audit import AuditTrail, read_heads
 from streams.deliver_agent import Deliver
@@ -82,6 +83,8 @@ class HotspotApp(faust.App):  # type: ignore[misc]  # faust is untyped here
 
     fetch_topics: frozenset[str]
     """Topics that are handed to agents by the fetch."""
+    joined_topics: frozenset[str]
+    """Those of them whose agent is handed all that was fetched at a time, whatever the partition."""
     fetch_wait_ms: int
     """How long the broker may hold a fetch for which it has nothing."""
 
@@ -288,6 +291,7 @@ class Worker:
         app.transport = FetchTransport([URL(f"kafka://{host}") for host in settings.bootstrap.split(",")], app)
         topics = self.topics
         app.fetch_topics = frozenset({topics.ed, topics.police, topics.feedback, topics.located, topics.alerts})
+        app.joined_topics = frozenset({topics.ed, topics.police})
         app.fetch_wait_ms = settings.fetch_wait_ms
         app.on_partitions_revoked.connect(self._on_revoked, weak=False)
         app.on_rebalance_complete.connect(self._on_recovered, weak=False)
@@ -299,55 +303,24 @@ class Worker:
         def fetched(name: str) -> Any:
             return app.topic(name, schema=FetchSchema(), internal=False)
 
-        def agent(
-            name: str, topic: str, handle: Callable[[Any], Awaitable[Awaitable[Any] | None]], ahead: int = AHEAD
-        ) -> None:
-            under_way: set[asyncio.Task[None]] = set()
+        def agent(name: str, topic: str, handle: Handle, ahead: int = AHEAD) -> None:
+            loop = AgentLoop(name, topic, handle, ahead, self.rounds, self.fail)
+            app.agent(fetched(topic), name=name, concurrency=1)(loop.run)
 
-            async def end(event: Any, number: int, rest: Awaitable[Any] | None) -> None:
-                if rest is not None:
-                    try:
-                        await rest
-                    except Exception as error:
-                        self.fail(error)  # not acknowledged, as below
-                        raise
-                event.ack()
-                self.rounds.end(number)
-
-            async def run(stream: Any) -> None:
-                async for event in stream.noack().events():
-                    number = self.rounds.begin(name, topic, event.value.records[0].timestamp)
-                    try:
-                        rest = await handle(event.value)
-                    except Exception as error:
-                        # Not acknowledged, so nothing is lost: the worker ends, and the next one reads it again.
-                        self.fail(error)
-                        raise
-                    if rest is None:
-                        await end(event, number, None)
-                        continue
-                    # The broker has yet to answer: what comes next need not wait for that. Offsets wait for the head.
-                    task = asyncio.create_task(end(event, number, rest))
-                    under_way.add(task)
-                    task.add_done_callback(under_way.discard)
-                    if len(under_way) >= ahead:
-                        await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
-
-            app.agent(fetched(topic), name=name, concurrency=1)(run)
-
+        topics, ingest = self.topics, self.ingest
         table = app.Table(
             "state", key_type=bytes, value_type=bytes, partitions=self.settings.located_partitions, default=None
         )
-        agent("hotspot.ingest.ed", self.topics.ed, lambda fetch: self.ingest.handle(Kind.ED, fetch))
-        agent("hotspot.ingest.police", self.topics.police, lambda fetch: self.ingest.handle(Kind.POLICE, fetch))
-        agent("hotspot.ingest.feedback", self.topics.feedback, self.ingest.take_feedback)
+        agent("hotspot.ingest.ed", topics.ed, lambda fetches: ingest.handle(Kind.ED, fetches))
+        agent("hotspot.ingest.police", topics.police, lambda fetches: ingest.handle(Kind.POLICE, fetches))
+        agent("hotspot.ingest.feedback", topics.feedback, lambda fetches: ingest.take_feedback(fetches[0]))
         agent(
             "hotspot.monitor",
-            self.topics.located,
-            lambda fetch: self.monitoring.handle(fetch, self.state),
+            topics.located,
+            lambda fetches: self.monitoring.handle(fetches[0], self.state),
             AHEAD_OF_STATE,
         )
-        agent("hotspot.deliver", self.topics.alerts, self.episodes.handle)
+        agent("hotspot.deliver", topics.alerts, lambda fetches: self.episodes.handle(fetches[0]))
         return table
 
     def _build_monitor(self, region: str) -> RegionMonitor | None:

@@ -1,6 +1,7 @@
 """Hands each fetched partition batch to its agent as one event, acknowledged once after its state is written.
 
-Faust spends about 0.1 ms on a message before any work is done. Here that is spent once for each fetch. The subclass
+Faust spends about 0.1 ms on a message before any work is done. Here that is spent once for each fetch, and of topics
+whose agent does not care for partitions once for all that was fetched of them at a time. The subclass
 replaces private parts of `faust.transport.consumer.Consumer` of 0.15.3, so the version is pinned and a test holds the
 pin to it. Topics that are not named as fetch topics (changelogs) keep Faust's own path.
 
@@ -10,7 +11,6 @@ partition has a queue of the fetches handed out, and what may be committed is th
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
@@ -26,33 +26,39 @@ from faust.types.tuples import ConsumerMessage, ack_lock
 from mode.utils.futures import notify
 
 FAUST_VERSION = "0.15.3"
-#: What has come waits so long for what comes with it, seconds: a fetch costs much the same with one record or many.
+#: The broker is asked so long after the last time, seconds: an answer costs much the same with one record or many. What
+#: comes meanwhile waits there, where aiokafka would ask at once and get it one record at a time.
 GATHER_S = 0.005
 #: Not amid a backlog: where the last fetch had records older than this, seconds.
 FRESH_S = 1.0
 #: While an agent is busy, what was fetched for it waits; so long nothing else is fetched from that broker. aiokafka's
 #: own tenth of a second made alerts late.
-PREFETCH_WAIT_S = 2 * GATHER_S
+PREFETCH_WAIT_S = 0.01
 
 
 class Fetch(NamedTuple):
-    """The value of an event: what one fetch brought of one partition, in order of offsets."""
+    """What one fetch brought of one partition, in order of offsets."""
 
     topic: str
     partition: int
     records: tuple[Any, ...]
     """aiokafka ConsumerRecord: offset, timestamp (ms), key, value, headers."""
 
+    @property
+    def end(self) -> tuple[TP, int]:
+        """The partition, and the offset of its last record here."""
+        return TP(self.topic, self.partition), self.records[-1].offset
+
 
 class FetchSchema(Schema):  # type: ignore[type-arg]  # faust's generics are its own
-    """Leaves keys and values as they are: the value is a Fetch."""
+    """Leaves keys and values as they are: the value is a tuple of fetches, one unless the topic is a joined one."""
 
     def loads_key(self, app: Any, message: Any, **_: Any) -> Any:
         """The key of the last record, as bytes."""
         return message.key
 
     def loads_value(self, app: Any, message: Any, **_: Any) -> Any:
-        """The Fetch."""
+        """The fetches."""
         return message.value
 
 
@@ -65,9 +71,9 @@ class FetchConsumerThread(AIOKafkaConsumerThread):
     """Whether all that was fetched the last time was."""
 
     async def on_start(self) -> None:
-        """Start, and take note of heartbeats that are answered from then on."""
+        """Start, pace the requests, and take note of heartbeats that are answered from then on."""
         await super().on_start()
-        self._ensure_consumer()._fetcher._prefetch_backoff = PREFETCH_WAIT_S
+        self._pace(self._ensure_consumer()._fetcher)
         coordinator = self._ensure_consumer()._coordinator
         heartbeat = coordinator._do_heartbeat
 
@@ -86,23 +92,29 @@ class FetchConsumerThread(AIOKafkaConsumerThread):
         timeout: float | None = None,  # noqa: ASYNC109  # Faust's own signature
         max_records: int | None = None,
     ) -> Any:
-        """As Faust does, but for a moment in which more may come."""
-        if self._fresh:
-            await self._gather(consumer._fetcher, active_partitions, timeout)
+        """As Faust does, and take note of whether it was fresh."""
         records = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
         oldest_ms = min((of_partition[0].timestamp for of_partition in records.values() if of_partition), default=inf)
         self._fresh = oldest_ms > (time.time() - FRESH_S) * 1000
         return records
 
-    async def _gather(self, fetcher: Any, active_partitions: Any, longest_s: float | None) -> None:
-        if fetcher._records.keys().isdisjoint(active_partitions):
-            waiter = fetcher._create_fetch_waiter()
-            await asyncio.wait([waiter], timeout=longest_s)
-            if not waiter.done():
-                waiter.cancel()
-                return
-            waiter.result()  # errors of authorisation come this way
-        await asyncio.sleep(GATHER_S)
+    def _pace(self, fetcher: Any) -> None:
+        fetcher._prefetch_backoff = PREFETCH_WAIT_S
+        actions = fetcher._get_actions_per_node
+        asked_at = 0.0
+
+        def paced(assignment: Any) -> Any:
+            nonlocal asked_at
+            requests, resets, timeout_s, *more = actions(assignment)
+            now = time.monotonic()
+            early_s = asked_at + GATHER_S - now if self._fresh else 0.0
+            if requests and early_s > 0:
+                return [], resets, min(timeout_s, early_s), *more
+            if requests:
+                asked_at = now
+            return requests, resets, timeout_s, *more
+
+        fetcher._get_actions_per_node = paced
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
@@ -111,11 +123,15 @@ class FetchConsumerThread(AIOKafkaConsumerThread):
 
 
 class FetchConsumer(Consumer):
-    """Consumer whose messages of fetch topics are whole fetches. The offset of such a message is its last record's."""
+    """Consumer whose messages of fetch topics are whole fetches.
+
+    Partition and offset of such a message are those of the last record of its first fetch.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fetch_topics: frozenset[str] = self.app.fetch_topics
+        self.joined_topics: frozenset[str] = self.app.joined_topics
         # Fetches handed out and not yet committed, by last offset, in order; the message is there to tell apart the
         # same offset handed out again after a rebalance.
         self._handed_out: dict[TP, dict[int, ConsumerMessage]] = defaultdict(dict)
@@ -141,7 +157,7 @@ class FetchConsumer(Consumer):
         return time.monotonic() - heard_at if heard_at else 0.0
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109  # Faust's own signature
-        """Yield one message a fetch for fetch topics, one a record for others."""
+        """Yield a message for each fetch of a fetch topic, for all of a joined one, and for each record of others."""
         if self._dropped and not self._held_back:
             self._dropped = False
             await self._start_over()
@@ -155,6 +171,7 @@ class FetchConsumer(Consumer):
             await self._start_over()
             return
         too_early = self._held_back or self._releases != releases
+        joined: dict[str, list[Fetch]] = {}
         for tp, batch in records.items():
             if not self.flow_active or self.app.consumer_generation_id != generation:
                 return  # a rebalance: the position is set again from the committed offsets
@@ -163,22 +180,36 @@ class FetchConsumer(Consumer):
             self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
             if tp.topic in self.fetch_topics:
                 read = self._read_offset[tp]
+                fetch = Fetch(tp.topic, tp.partition, tuple(batch))
                 if too_early:
                     self._dropped = True  # and fetched again from what was committed
-                elif read is None or batch[-1].offset >= read:
-                    yield tp, self._hand_out(tp, batch)
+                elif read is not None and batch[-1].offset < read:
+                    continue
+                elif tp.topic in self.joined_topics:
+                    joined.setdefault(tp.topic, []).append(fetch)
+                else:
+                    yield tp, self._hand_out((fetch,))
             else:
                 for record in batch:
                     yield tp, self._to_message(tp, record)
+        for fetches in joined.values():
+            if not self.flow_active or self.app.consumer_generation_id != generation:
+                return
+            yield fetches[0].end[0], self._hand_out(tuple(fetches))
 
-    def _hand_out(self, tp: TP, batch: list[Any]) -> ConsumerMessage:
-        message = self._to_message(tp, batch[-1])
-        message.value = Fetch(tp.topic, tp.partition, tuple(batch))
-        self._handed_out[tp][message.offset] = message
+    def _hand_out(self, fetches: tuple[Fetch, ...]) -> ConsumerMessage:
+        message = self._to_message(fetches[0].end[0], fetches[0].records[-1])
+        message.value = fetches
+        for number, fetch in enumerate(fetches):
+            tp, offset = fetch.end
+            self._handed_out[tp][offset] = message
+            if number:  # Faust does this for the first
+                self._read_offset[tp] = offset
+                self.app.monitor.stream_inbound_time[tp] = self.app.monitor.time()
         return message
 
     def ack(self, message: ConsumerMessage) -> bool:
-        """Mark a fetch as done. The acknowledged head of the partition's queue becomes committable."""
+        """Mark fetches as done. The acknowledged head of each partition's queue becomes committable."""
         if message.topic not in self.fetch_topics:
             return bool(super().ack(message))
         with ack_lock:
@@ -186,14 +217,19 @@ class FetchConsumer(Consumer):
                 return False
             message.acked = True
             self._unacked_messages.discard(message)
-            handed_out = self._handed_out[message.tp]
-            current = handed_out.get(message.offset) is message
-            if current:
-                while handed_out and handed_out[(first := next(iter(handed_out)))].acked:
-                    del handed_out[first]
-                    self._committable[message.tp] = first + 1
+            current = [self._done(message, *fetch.end) for fetch in message.value]
             notify(self._waiting_for_ack)
-            return current
+            return any(current)
+
+    def _done(self, message: ConsumerMessage, tp: TP, offset: int) -> bool:
+        """Move on what may be committed of a partition. Returns whether the message still counts for it."""
+        handed_out = self._handed_out[tp]
+        if handed_out.get(offset) is not message:
+            return False
+        while handed_out and handed_out[(first := next(iter(handed_out)))].acked:
+            del handed_out[first]
+            self._committable[tp] = first + 1
+        return True
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """Offsets within and between fetches are no gaps: each fetch covers all up to its last record."""

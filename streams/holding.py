@@ -17,6 +17,8 @@ BACKLOG_DONE_S = 5.0
 #: But a region is looked at by the next tick after so long, whatever comes: a publisher's clock may be slow for ever.
 LONGEST_UNSEEN_S = 600.0
 
+#: So many steps may be written as what they changed, before one writes whole parts.
+MOST_ADDED = 50
 #: Most records of a step that is made of several fetches.
 STEP_ROWS = 20_000
 
@@ -95,6 +97,8 @@ class Held:
     """Up to when the baseline has learned, as of the last step."""
     layers_day: int = 0
     """The local day whose map layers were last sent."""
+    added: int = MOST_ADDED
+    """Steps since whole parts of the state were written, as far as steps have been computed."""
     unsaved: int = 0
     """Parts of which not all is in the state."""
     failure: BaseException | None = None
@@ -121,6 +125,15 @@ class Held:
             taken.append(self.waiting.popleft())
             rows += taken[-1].rows
         return taken
+
+    def snapshot(self) -> tuple[dict[str, bytes], bool]:
+        """What the state must be told of a step, and whether that may be added to what it has."""
+        changes = self.monitor.changes() if self.added < MOST_ADDED else None
+        if changes is None:
+            self.added = 0
+            return self.monitor.snapshot(), False
+        self.added += 1
+        return changes, True
 
     def go_on(self) -> None:
         """Raises what went wrong, where nothing may follow."""

@@ -14,7 +14,7 @@ import numpy as np
 from alerts.schedule import Input
 from schemas.base import Clock
 from schemas.deadletter import DeadLetter
-from schemas.located import Kind, LocatedArray, join
+from schemas.located import Kind, pick
 from schemas.settings import Settings
 from streams.accounting import Accounting
 from streams.audit import Send
@@ -37,28 +37,26 @@ LOCATED_ROWS = 4_000
 
 @dataclass(slots=True)
 class _Waiting:
-    """What came of a part of a fetch, to be sent as one located message a region."""
+    """What came of some records, to be sent as one located message a region."""
 
-    first_offset: int
-    rows: dict[str, list[LocatedArray]] = field(default_factory=dict)
+    batches: dict[str, list[bytes]] = field(default_factory=dict)
     """By region of which a record or a heartbeat was heard."""
-    records: int = 0
-    received_us: int = 0
-    published_ms: int = 0
+    rows: int = 0
 
-    def add(self, intake: Intake, now: datetime, records: Sequence[Any]) -> None:
-        """Take in what came of some messages."""
-        offsets = np.array([record.offset for record in records]) - self.first_offset
-        for region, rows in intake.rows.items():
-            rows["reserved"] = offsets[rows["reserved"]]
-            self.rows.setdefault(region, []).append(rows)
-            self.records += len(rows)
-        self.received_us = int(now.timestamp() * 1_000_000)
-        self.published_ms = max(self.published_ms, *(record.timestamp for record in records))
-
-    def batch(self, region: str, source: Input) -> LocatedBatch:
-        """The message for a region."""
-        return LocatedBatch(join(self.rows[region]), source, self.first_offset, self.received_us, self.published_ms)
+    def add(self, kind: Kind, intake: Intake, now: datetime, records: Sequence[Any]) -> None:
+        """Take in what came of them."""
+        received_us = int(now.timestamp() * 1_000_000)
+        offsets = np.array([record.offset for record in records])
+        for begin, end in _runs(records):
+            source: Input = int(kind), records[begin].partition
+            published_ms = max(record.timestamp for record in records[begin:end])
+            for region, rows in intake.rows.items():
+                ours = pick(rows, (rows["reserved"] >= begin) & (rows["reserved"] < end))
+                if len(ours):
+                    ours["reserved"] = offsets[ours["reserved"]] - offsets[begin]
+                    batch = LocatedBatch(ours, source, int(offsets[begin]), received_us, published_ms)
+                    self.batches.setdefault(region, []).append(batch.to_bytes())
+                    self.rows += len(ours)
 
 
 class Ingest:
@@ -75,23 +73,21 @@ class Ingest:
         # One thread, for a projection is made anew in each.
         self._aside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hotspot-contract")
 
-    async def handle(self, kind: Kind, fetch: Fetch) -> Awaitable[Any]:
-        """One fetch of a source topic. What is returned ends when the broker has all that came of it."""
+    async def handle(self, kind: Kind, fetches: Sequence[Fetch]) -> Awaitable[Any]:
+        """Fetches of a source topic. What is returned ends when the broker has all that came of them."""
         pending: list[Awaitable[Any]] = []
-        source = int(kind), fetch.partition
-        for part in _countable(fetch):
-            waiting = _Waiting(part.records[0].offset)
-            for records in pieces(part.records):
-                now = self._clock()
-                intake = await self._take_in(kind, records, now)
-                pending += await self._bury_all(kind, fetch, records, intake.refusals)
-                waiting.add(intake, now, records)
-                self._observe(intake)
-                if waiting.records >= LOCATED_ROWS:
-                    pending += await self._send_located(source, waiting)
-                    waiting = _Waiting(records[-1].offset + 1)
-                await asyncio.sleep(0)  # other agents, probes and the group's heartbeat are not kept waiting
-            pending += await self._send_located(source, waiting)
+        waiting = _Waiting()
+        for records in pieces([record for fetch in fetches for record in fetch.records]):
+            now = self._clock()
+            intake = await self._take_in(kind, records, now)
+            pending += await self._bury_all(kind, records, intake.refusals)
+            waiting.add(kind, intake, now, records)
+            self._observe(intake)
+            if waiting.rows >= LOCATED_ROWS:
+                pending += await self._send_located(waiting)
+                waiting = _Waiting()
+            await asyncio.sleep(0)  # other agents, probes and the group's heartbeat are not kept waiting
+        pending += await self._send_located(waiting)
         return asyncio.gather(*pending)
 
     async def _take_in(self, kind: Kind, records: Sequence[Any], now: datetime) -> Intake:
@@ -114,10 +110,10 @@ class Ingest:
             return work()
         return await asyncio.get_running_loop().run_in_executor(self._aside, work)
 
-    async def _send_located(self, source: Input, waiting: _Waiting) -> list[Awaitable[Any]]:
+    async def _send_located(self, waiting: _Waiting) -> list[Awaitable[Any]]:
         return [
-            await self._send(self._topics.located, region.encode(), waiting.batch(region, source).to_bytes())
-            for region in sorted(waiting.rows)
+            await self._send(self._topics.located, region.encode(), b"".join(batches))
+            for region, batches in sorted(waiting.batches.items())
         ]
 
     async def take_feedback(self, fetch: Fetch) -> None:
@@ -126,7 +122,7 @@ class Ingest:
         for record in fetch.records:
             found = parse_feedback(record.value, self._registry.desks, self._settings.max_message_bytes)
             if isinstance(found, Rejected):
-                pending.append(await self._bury(fetch, record, found))
+                pending.append(await self._bury(record, found))
                 self._accounting.refuse_feedback(found.reason.value)
                 continue
             now_us = int(self._clock().timestamp() * 1_000_000)
@@ -138,23 +134,21 @@ class Ingest:
         """Stop the thread."""
         self._aside.shutdown(wait=False, cancel_futures=True)
 
-    async def _bury_all(
-        self, kind: Kind, fetch: Fetch, records: Sequence[Any], refusals: Sequence[Refusal]
-    ) -> list[Awaitable[Any]]:
+    async def _bury_all(self, kind: Kind, records: Sequence[Any], refusals: Sequence[Refusal]) -> list[Awaitable[Any]]:
         sent = []
         for number, refusal in enumerate(refusals):
-            sent.append(await self._bury(fetch, records[refusal.position], refusal.rejected))
+            sent.append(await self._bury(records[refusal.position], refusal.rejected))
             self._accounting.reject(kind, refusal.rejected.reason.value)
             if number % JUDGED_AT_ONCE == 0:
                 await asyncio.sleep(0)
         return sent
 
-    async def _bury(self, fetch: Fetch, record: Any, rejected: Rejected) -> Awaitable[Any]:
+    async def _bury(self, record: Any, rejected: Rejected) -> Awaitable[Any]:
         letter = DeadLetter(
             reason=rejected.reason,
             detail=rejected.detail[:300],
-            origin_topic=fetch.topic,
-            origin_partition=fetch.partition,
+            origin_topic=record.topic,
+            origin_partition=record.partition,
             origin_offset=record.offset,
             rejected_at=self._clock(),
         )
@@ -168,11 +162,13 @@ class Ingest:
             self._metrics.reporting_delay.observe(source, observed.delays_s)
 
 
-def _countable(fetch: Fetch) -> Iterator[Fetch]:
-    """The fetch, cut where transactions or compaction left holes so wide that offsets in it cannot be counted."""
+def _runs(records: Sequence[Any]) -> Iterator[tuple[int, int]]:
+    """Where records of one partition lie together, cut where transactions or compaction left holes so wide that their
+    offsets cannot be counted."""
     begin = 0
-    for end, record in enumerate(fetch.records):
-        if record.offset - fetch.records[begin].offset >= _FARTHEST:
-            yield fetch._replace(records=fetch.records[begin:end])
+    for end, record in enumerate(records):
+        first = records[begin]
+        if record.partition != first.partition or record.offset - first.offset >= _FARTHEST:
+            yield begin, end
             begin = end
-    yield fetch._replace(records=fetch.records[begin:]) if begin else fetch
+    yield begin, len(records)

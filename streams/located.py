@@ -1,4 +1,4 @@
-"""The located message: a micro-batch of located records of one region and one input, as versioned compact bytes."""
+"""The located message: micro-batches of records of one region, each of one input, as versioned compact bytes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class LocatedFormatError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class LocatedBatch:
-    """One message of the located topic."""
+    """One micro-batch of the located topic."""
 
     rows: LocatedArray
     input: tuple[int, int]
@@ -56,21 +56,27 @@ class LocatedBatch:
         return header + self.rows.tobytes() + self.said
 
     @classmethod
-    def from_bytes(cls, raw: bytes) -> LocatedBatch:
-        """Read one message.
+    def read(cls, raw: bytes) -> list[LocatedBatch]:
+        """The batches of one message: one after the other, each with its header. What was said is alone in its own.
 
         Raises LocatedFormatError for an unknown version or a wrong length.
         """
-        if len(raw) < _HEADER.size or raw[0] != VERSION:
-            raise LocatedFormatError(f"not a located batch of version {VERSION}")
-        _, kind, partition, first_offset, received_us, published_ms, count = _HEADER.unpack_from(raw)
-        if kind == FEEDBACK:
-            nobody = np.empty(0, dtype=LOCATED)
-            return cls(nobody, (kind, partition), first_offset, received_us, published_ms, raw[_HEADER.size :])
-        if len(raw) != _HEADER.size + count * LOCATED.itemsize:
-            raise LocatedFormatError(f"{len(raw)} bytes do not hold {count} rows")
-        rows = np.frombuffer(raw, dtype=LOCATED, count=count, offset=_HEADER.size)
-        return cls(rows, (kind, partition), first_offset, received_us, published_ms)
+        found: list[LocatedBatch] = []
+        begin = 0
+        while begin < len(raw) or not found:
+            if len(raw) - begin < _HEADER.size or raw[begin] != VERSION:
+                raise LocatedFormatError(f"not a located batch of version {VERSION}")
+            _, kind, partition, first_offset, received_us, published_ms, count = _HEADER.unpack_from(raw, begin)
+            end = begin + _HEADER.size + count * LOCATED.itemsize
+            said = b""
+            if kind == FEEDBACK:
+                said, end = raw[end:], len(raw)
+            if end > len(raw):
+                raise LocatedFormatError(f"{len(raw)} bytes do not hold {count} rows after {begin + _HEADER.size}")
+            rows = np.frombuffer(raw, dtype=LOCATED, count=count, offset=begin + _HEADER.size)
+            found.append(cls(rows, (kind, partition), first_offset, received_us, published_ms, said))
+            begin = end
+        return found
 
 
 def tick(now_us: int) -> LocatedBatch:

@@ -58,6 +58,8 @@ class _Done(NamedTuple):
     looks: list[LookOutcome]
     parts: dict[str, bytes]
     """Of the state, those that changed."""
+    add: bool
+    """Whether they are laid over what it has, and stay where they are until whole parts are written."""
     said: tuple[Feedback, ...]
     """What people said that the step took in."""
     standing: _Standing
@@ -105,7 +107,8 @@ class Monitoring:
             if held is None:
                 await self._bury(region, fetch, records)
                 continue
-            batches = [LocatedBatch.from_bytes(record.value) for record in records if record.offset >= held.next_offset]
+            fresh = [record.value for record in records if record.offset >= held.next_offset]
+            batches = [batch for value in fresh for batch in LocatedBatch.read(value)]
             if batches:
                 held.next_offset = records[-1].offset + 1
                 step = asyncio.create_task(self._advance(region, held, held.hand_over(batches), state))
@@ -143,7 +146,7 @@ class Monitoring:
 
     async def _bury(self, region: str, fetch: Fetch, records: list[Any]) -> None:
         """Keep what came for a region that no region file of this worker describes, though that of another does."""
-        kept = [record for record in records if not LocatedBatch.from_bytes(record.value).is_tick]
+        kept = [record for record in records if not all(b.is_tick for b in LocatedBatch.read(record.value))]
         if kept:
             log.error("located batches for region %s, which no region file describes, are dead letters", region)
         sent = []
@@ -240,7 +243,7 @@ class Monitoring:
         self._stay_in_session()
         # Before the state that it led to: a crash may have it recorded twice, with one event id, and never not at all.
         await self._record(*map(said_by, done.said))
-        state.save(region, done.parts, outbox, next_offset)
+        state.save(region, done.parts, outbox, next_offset, add=done.add)
         await self._flush()
         self._stay_in_session()
         await self._publish(outbox)
@@ -274,7 +277,7 @@ class Monitoring:
             looks: list[LookOutcome] = []
         else:
             tally, looks = monitor.advance(inputs, newest_s)
-        return _Done(tally, looks, monitor.snapshot(), said, _standing(monitor))
+        return _Done(tally, looks, *held.snapshot(), said, _standing(monitor))
 
     def _must_wait(self, held: Held, batches: Sequence[LocatedBatch]) -> bool:
         """Whether these are applied without a look, as more that is known to the broker is yet to come."""

@@ -29,6 +29,11 @@ _PIECE: Final = "journal/"
 OUTBOX = "outbox"
 #: Offset after the last located message of which this is the state; what comes before it is not taken in again.
 OFFSET = "offset"
+#: A step that changes little is one message, laid over the parts on loading; the parts themselves are written by a
+#: later save. Each of these messages names the save of parts that it follows.
+SAVE: Final = "save"
+ADDED_BYTES: Final = 256 * 1024
+_ADDED: Final = "added/"
 _OUTBOX = TypeAdapter(list[AlertEvent])
 
 
@@ -48,6 +53,11 @@ class _Held:
     keys: dict[str, set[bytes]] = field(default_factory=dict)
     """Of each part, the keys of the table that hold a version of it."""
     saves: int = 0
+    """Of parts; none has been written under this epoch where it is 0."""
+    added: int = 0
+    """Messages since the last of them."""
+    carried: dict[str, bytes] = field(default_factory=dict)
+    """What those say, to be written with the parts of the next."""
 
 
 class RegionState:
@@ -76,26 +86,54 @@ class RegionState:
                 newest[name] = max(newest.get(name, (-1, b"")), (epoch, bytes(value)))
         held.epoch = max(held.epoch + 1, generation)
         self._held[region] = held
+        added = {name: newest.pop(name) for name in list(newest) if name.startswith(_ADDED)}
         self._complete(region, newest)
-        parts = {name: part for name, (_, part) in newest.items() if part}
+        held.carried = _since(newest.pop(SAVE, (0, b""))[1], added)
+        parts = {name: part for name, (_, part) in newest.items()} | held.carried
+        parts = {name: part for name, part in parts.items() if part}
         outbox = parts.pop(OUTBOX, b"")
         offset = parts.pop(OFFSET, b"")
         return Saved(parts, _OUTBOX.validate_json(outbox) if outbox else [], int(offset) if offset else 0)
 
-    def save(self, region: str, changed: Mapping[str, bytes], outbox: list[AlertEvent], next_offset: int) -> None:
-        """Write what one batch changed: parts (empty where one is gone), alerts to be sent, and how far it came."""
+    def save(
+        self,
+        region: str,
+        changed: Mapping[str, bytes],
+        outbox: list[AlertEvent],
+        next_offset: int,
+        *,
+        add: bool = False,
+    ) -> None:
+        """Write what one batch changed: parts (empty where one is gone), alerts to be sent, and how far it came.
+
+        With `add`, as one message where it is small, which leaves the parts as they are.
+        """
+        held = self._held.setdefault(region, _Held(1))
         parts = {
             **changed,
             OUTBOX: _OUTBOX.dump_json(outbox) if outbox else b"",
             OFFSET: str(next_offset).encode(),
         }
+        if add and held.saves and self._add(region, held, parts):
+            return
+        held.saves += 1
+        parts = {**held.carried, **parts, SAVE: _id_of_save(held)}
+        held.added, held.carried = 0, {}
         self._put_journal(region, msgpack.packb(parts))
         for name, part in sorted(parts.items()):
             self._put(region, name, part)
 
+    def _add(self, region: str, held: _Held, parts: Mapping[str, bytes]) -> bool:
+        packed = msgpack.packb([_id_of_save(held), parts])
+        if len(packed) > ADDED_BYTES:
+            return False
+        self._put(region, f"{_ADDED}{held.added}", packed)
+        held.added += 1
+        held.carried.update(parts)
+        return True
+
     def _put_journal(self, region: str, packed: bytes) -> None:
-        held = self._held.setdefault(region, _Held(1))
-        held.saves += 1
+        held = self._held[region]
         size = self._piece_bytes
         pieces = [packed[at : at + size] for at in range(0, len(packed), size)] if len(packed) > size else []
         for number, piece in enumerate(pieces):
@@ -122,16 +160,14 @@ class RegionState:
         self._drop_pieces(region, 0)
 
     def _put(self, region: str, name: str, part: bytes) -> None:
-        held = self._held.get(region) or _Held(1)
-        self._held[region] = held
+        held = self._held[region]
         key = _SEPARATOR.join([region.encode(), b"%d" % held.epoch, name.encode()])
-        older = held.keys.get(name, set()) - {key}
-        if part or older:  # nothing, said by this epoch, holds also against what an earlier one may still write
-            self._table[key] = part
-            held.keys[name] = {key}
-        elif key in self._table:
-            del self._table[key]
-        for other in older:
+        known = held.keys.get(name, set())
+        if not part and not known:
+            return
+        self._table[key] = part  # nothing, said by this epoch, holds also against what an earlier one may still write
+        held.keys[name] = {key}
+        for other in known - {key}:
             del self._table[other]
 
 
@@ -147,6 +183,23 @@ def _read(epoch: int, journal: bytes, pieces: Mapping[str, tuple[int, bytes]]) -
         return {}
     whole: dict[str, bytes] = msgpack.unpackb(b"".join(piece for _, piece in read))
     return whole
+
+
+def _id_of_save(held: _Held) -> bytes:
+    return b"%d.%d" % (held.epoch, held.saves)
+
+
+def _since(save: bytes, added: Mapping[str, tuple[int, bytes]]) -> dict[str, bytes]:
+    """What was added to this save, the latest of each part; what was added to another is over."""
+    found: dict[str, bytes] = {}
+    number = 0
+    while packed := added.get(f"{_ADDED}{number}", (0, b""))[1]:
+        base, parts = msgpack.unpackb(packed)
+        if base != save:
+            break
+        found |= parts
+        number += 1
+    return found
 
 
 def _epoch_and_name(region: str, key: bytes) -> tuple[int, str]:

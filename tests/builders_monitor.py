@@ -90,7 +90,7 @@ def only(outcome: LookOutcome) -> Alert:
 def everything(monitor: RegionMonitor) -> dict[str, bytes]:
     """All parts of a state, also those that have not changed since the last snapshot."""
     store = monitor.detector.store
-    store.mark(np.unique((store.rows()["occurred"] + 3 * DAY_S) // (7 * DAY_S)).astype(np.int64))
+    store.rewrite((store.rows()["occurred"] + 3 * DAY_S) // (7 * DAY_S))
     monitor.detector._unsaved |= {"baseline", "calibration"}
     return monitor.snapshot()
 

@@ -16,6 +16,7 @@ from alerts.audit import latest_heads
 from alerts.audit_verify import Placed, verify
 from alerts.monitor import RegionMonitor
 from alerts.schedule import ReplaySchedule
+from processors.record_parts import in_weeks
 from schemas.alert import AlertEvent
 from schemas.detection import DAY_S, HOUR_S, DetectionSettings
 from schemas.located import Kind, LocatedArray, Status
@@ -139,7 +140,7 @@ class Broker:
     def state(self) -> dict[str, bytes]:
         """What is kept in the end, whoever wrote it."""
         saved = RegionState(dict(self.changelog)).load("hampshire")
-        return {**saved.parts, "offset": b"%d" % saved.next_offset}
+        return {**in_weeks(saved.parts), "offset": b"%d" % saved.next_offset}
 
 
 def build(_: str) -> RegionMonitor:
@@ -188,6 +189,8 @@ def test_dying_between_any_writes_changes_neither_state_nor_alerts(fetches: list
     reasons = [AlertEvent.model_validate_json(value).data.reason.value for value in calm.alerts.values()]
     assert "opened" in reasons
     assert "evidence_withdrawn" in reasons
+    names = {key.split(b"|")[-1].split(b"/")[0] for key in calm.changelog}
+    assert {b"added", b"records"} <= names  # steps were written in both ways
 
     troubled = Broker(fetches)
     rng = np.random.default_rng(seed)

@@ -29,7 +29,8 @@ SLOW = {"category": "8N, art. 123", "location_type": "room 4-5-6"}
 
 def fetch(values: Sequence[bytes]) -> Fetch:
     records = [
-        SimpleNamespace(key=b"k", value=value, headers=(), offset=n, timestamp=0) for n, value in enumerate(values)
+        SimpleNamespace(topic="police", partition=0, key=b"k", value=value, headers=(), offset=n, timestamp=0)
+        for n, value in enumerate(values)
     ]
     return Fetch("police", 0, tuple(records))
 
@@ -56,7 +57,7 @@ async def longest_pause(agent: Ingest, values: Sequence[bytes]) -> float:
 
     waiting = asyncio.create_task(wait())
     await asyncio.sleep(0)
-    await (await agent.handle(Kind.POLICE, fetch(values)))
+    await (await agent.handle(Kind.POLICE, [fetch(values)]))
     waiting.cancel()
     return max(pauses)
 

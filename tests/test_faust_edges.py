@@ -18,7 +18,7 @@ from faust.types import TP
 from schemas.settings import Settings
 from streams import app as composition
 from streams.app import Worker
-from streams.fetch import FetchConsumer
+from streams.fetch import Fetch, FetchConsumer
 from tests.builders import hampshire
 from tests.running import Installation
 
@@ -48,8 +48,12 @@ class Message:
 
     offset: int
     topic: str = PLACE.topic
-    tp: TP = PLACE
     acked: bool = False
+
+    @property
+    def value(self) -> tuple[Fetch, ...]:
+        """The fetch, of one record."""
+        return (Fetch(PLACE.topic, PLACE.partition, (SimpleNamespace(offset=self.offset),)),)
 
 
 # --- agents ------------------------------------------------------------------------------------------------------
@@ -68,7 +72,7 @@ def test_agents_work_on_one_event_at_a_time(worker: Worker) -> None:
 
 def test_faust_commits_past_an_unfinished_event_and_the_fetch_consumer_does_not(app: Any) -> None:
     """With a concurrency above 1 events end in any order: the second of three is done, the first is not (issue 606)."""
-    app.fetch_topics, app.fetch_wait_ms = frozenset({"located"}), 500
+    app.fetch_topics, app.joined_topics, app.fetch_wait_ms = frozenset({"located"}), frozenset(), 500
     consumers = [
         kind(app.transport, callback=_nothing, on_partitions_revoked=_nothing, on_partitions_assigned=_nothing)
         for kind in (Consumer, FetchConsumer)
@@ -92,7 +96,7 @@ class Stream:
     def __init__(self) -> None:
         self.acknowledged = False
         self._by_itself = True
-        value = SimpleNamespace(records=(SimpleNamespace(timestamp=0),))
+        value = (Fetch("hotspot.police.incidents", 0, (SimpleNamespace(timestamp=0),)),)
         self._event = SimpleNamespace(value=value, ack=self._ack)
 
     def _ack(self) -> None:

@@ -115,7 +115,7 @@ def test_what_is_no_feedback(raw: bytes | None, reason: RejectReason) -> None:
 
 def test_a_located_message_of_feedback_comes_back_whole() -> None:
     batch = said(b'{"a": 1}', 5)
-    again = LocatedBatch.from_bytes(batch.to_bytes())
+    (again,) = LocatedBatch.read(batch.to_bytes())
     assert (again.said, again.input, again.received_us, again.rows.size) == (batch.said, batch.input, 5, 0)
     assert batch.is_tick and tick(5).is_tick and not tick(5).said
 
@@ -131,6 +131,8 @@ class Record(NamedTuple):
     value: bytes
     timestamp: int = 0
     headers: tuple[tuple[str, bytes], ...] = ()
+    topic: str = "hotspot.feedback"
+    partition: int = 0
 
 
 class Sent(list[tuple[str, bytes | None, bytes, list[tuple[str, bytes]]]]):
@@ -156,7 +158,7 @@ async def test_feedback_goes_into_the_order_of_its_region_and_what_is_bad_to_the
     assert (letter[0], letter[2]) == (TOPICS.deadletter, bad)
     assert dict(letter[3])["hotspot-reason"] == b"not_json"
     assert located[:2] == (TOPICS.located, b"hampshire")
-    assert Feedback.model_validate_json(LocatedBatch.from_bytes(located[2]).said).feedback_id == "f-1"
+    assert Feedback.model_validate_json(LocatedBatch.read(located[2])[0].said).feedback_id == "f-1"
     assert accounting.metrics.rejected.labels("feedback", "not_json")._value.get() == 1
     assert accounting.settled == 0  # it is no record
 

@@ -9,9 +9,10 @@ import faust
 import pytest
 from faust.types import TP
 
-from streams.fetch import FAUST_VERSION, FetchConsumer, FetchTransport
+from streams.fetch import FAUST_VERSION, Fetch, FetchConsumer, FetchTransport
 
 LOCATED = TP("located", 0)
+NORTH, SOUTH = TP("police", 0), TP("police", 3)
 
 
 class Record(NamedTuple):
@@ -34,10 +35,11 @@ class Record(NamedTuple):
 async def consumer() -> Any:
     """A consumer that is not connected; its topics are acknowledged."""
     app = faust.App("test-fetch", broker="kafka://127.0.0.1:1", store="memory://")
-    app.fetch_topics = frozenset({"located"})
+    app.fetch_topics = frozenset({"located", "police"})
+    app.joined_topics = frozenset({"police"})
     app.fetch_wait_ms = 500
     app.transport = FetchTransport(app.conf.broker_consumer, app)
-    app.topics._acking_topics.add("located")
+    app.topics._acking_topics.update({"located", "police"})
     return FetchConsumer(
         app.transport, callback=_nothing, on_partitions_revoked=_nothing, on_partitions_assigned=_nothing
     )
@@ -49,12 +51,17 @@ async def _nothing(*_: Any, **__: Any) -> None:
 
 def fetch(consumer: FetchConsumer, first: int, last: int) -> Any:
     """Hand out offsets first to last as one message."""
-    return consumer._hand_out(LOCATED, [Record("located", 0, offset) for offset in range(first, last + 1)])
+    return consumer._hand_out((fetched(LOCATED, *range(first, last + 1)),))
 
 
-def committable(consumer: FetchConsumer) -> int | None:
+def fetched(tp: TP, *offsets: int) -> Fetch:
+    """What a fetch brought."""
+    return Fetch(tp.topic, tp.partition, tuple(Record(tp.topic, tp.partition, offset) for offset in offsets))
+
+
+def committable(consumer: FetchConsumer, tp: TP = LOCATED) -> int | None:
     """The offset that a commit would write now."""
-    found: int | None = consumer._filter_committable_offsets(consumer._filter_tps_with_pending_acks()).get(LOCATED)
+    found: int | None = consumer._filter_committable_offsets(consumer._filter_tps_with_pending_acks()).get(tp)
     return found
 
 
@@ -71,7 +78,8 @@ async def test_nothing_is_committed_before_a_fetch_is_acknowledged(consumer: Fet
 
 async def test_a_message_is_a_whole_fetch(consumer: FetchConsumer) -> None:
     message = fetch(consumer, 5, 7)
-    assert [record.offset for record in message.value.records] == [5, 6, 7]
+    (whole,) = message.value
+    assert [record.offset for record in whole.records] == [5, 6, 7]
     assert message.offset == 7
 
 
@@ -90,7 +98,7 @@ async def test_a_later_fetch_does_not_carry_an_unfinished_one_with_it(consumer: 
 async def test_holes_in_offsets_are_no_gaps(consumer: FetchConsumer) -> None:
     """A compacted topic, or a transaction marker, leaves holes within and between fetches."""
     await consumer._add_gap(LOCATED, 0, 500)
-    message = consumer._hand_out(LOCATED, [Record("located", 0, 3), Record("located", 0, 700)])
+    message = consumer._hand_out((fetched(LOCATED, 3, 700),))
     consumer.ack(message)
     assert committable(consumer) == 701
 
@@ -119,6 +127,58 @@ async def test_what_was_handed_out_before_a_seek_counts_no_more(
     assert committable(consumer) is None
     consumer.ack(again)
     assert committable(consumer) == 121
+
+
+async def test_a_joined_topic_is_one_message_that_moves_all_its_partitions(
+    consumer: FetchConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready(consumer, monkeypatch, {NORTH: [4, 5], LOCATED: [9], SOUTH: [70]})
+    messages = [message async for _, message in consumer.getmany(1.0)]
+    located, joined = messages
+    assert located.value == (fetched(LOCATED, 9),)
+    assert joined.value == (fetched(NORTH, 4, 5), fetched(SOUTH, 70))
+    assert (joined.tp, joined.offset) == (NORTH, 5)
+    assert consumer._read_offset[SOUTH] == 70  # Faust itself moves that of the first
+    assert (committable(consumer, NORTH), committable(consumer, SOUTH)) == (None, None)
+    assert consumer.ack(joined)
+    assert (committable(consumer, NORTH), committable(consumer, SOUTH)) == (6, 71)
+
+
+async def test_a_partition_of_a_joined_message_waits_for_what_came_of_it_before(
+    consumer: FetchConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # north  [4 5]  [6]          south  [70]  [71 72]
+    # done          ^^^                       ^^^^^^^   (as one message)
+    ready(consumer, monkeypatch, {NORTH: [4, 5]})
+    (first,) = [message async for _, message in consumer.getmany(1.0)]
+    ready(consumer, monkeypatch, {NORTH: [6], SOUTH: [70, 71]})
+    (second,) = [message async for _, message in consumer.getmany(1.0)]
+    assert consumer.ack(second)
+    assert (committable(consumer, NORTH), committable(consumer, SOUTH)) == (None, 72)
+    assert consumer.ack(first)
+    assert committable(consumer, NORTH) == 7
+
+
+async def test_a_partition_that_is_another_workers_now_does_not_move_with_the_rest(
+    consumer: FetchConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready(consumer, monkeypatch, {NORTH: [4], SOUTH: [70]})
+    (joined,) = [message async for _, message in consumer.getmany(1.0)]
+    await consumer.on_partitions_revoked({NORTH})
+    assert consumer.ack(joined)
+    assert (committable(consumer, NORTH), committable(consumer, SOUTH)) == (None, 71)
+
+
+def ready(consumer: FetchConsumer, monkeypatch: pytest.MonkeyPatch, offsets: dict[TP, list[int]]) -> None:
+    """So much has been fetched, and may be handed out."""
+
+    async def arrives(_: float) -> tuple[Any, Any]:
+        return {tp: list(fetched(tp, *found).records) for tp, found in offsets.items()}, set(offsets)
+
+    monkeypatch.setattr(consumer, "_wait_next_records", arrives)
+    monkeypatch.setattr(consumer, "highwater", lambda tp: 1_000)
+    consumer._sought = True
+    consumer.resume_flow()
 
 
 async def test_a_message_is_acknowledged_once(consumer: FetchConsumer) -> None:

@@ -181,7 +181,7 @@ def quarters(rows: LocatedArray) -> list[tuple[int, LocatedArray]]:
 def test_stopping_and_starting_anywhere_changes_nothing() -> None:
     rng = np.random.default_rng(1)
     steadily, interrupted, parts = Detector(SMALL, CHICAGO), Detector(SMALL, CHICAGO), {}
-    found = refits = 0
+    found = refits = apart = 0
     for as_of, rows in quarters(stream(5, 75)):
         steadily.apply(rows)
         interrupted.apply(rows)
@@ -189,12 +189,19 @@ def test_stopping_and_starting_anywhere_changes_nothing() -> None:
         assert one == other
         found += len(one.detections)
         refits += one.refitted
+        asked = rng.random()
+        if asked < 0.05:
+            changes = interrupted.changes() if asked < 0.04 else None
+            apart += changes is not None
+            parts.update(interrupted.snapshot() if changes is None else changes)
         if rng.random() < 0.02:
-            parts.update(interrupted.snapshot())
+            changes = interrupted.changes()
+            parts.update(interrupted.snapshot() if changes is None else changes)
             parts = {name: part for name, part in parts.items() if part}
             interrupted = restored(parts)
     assert found > 0
     assert refits >= 5
+    assert apart > 10
 
 
 def test_sizes_of_batches_change_nothing() -> None:

@@ -103,6 +103,54 @@ def test_weeks_as_they_changed_restore_the_state(rows, batch) -> None:
         assert all(week_name(int(week)) == name for week in (unpack(packed)["occurred"] + 3 * 86_400) // WEEK)
 
 
+#: What may be done to a store, and how its holder then asks for what changed.
+DEEDS = st.lists(
+    st.tuples(revisions(), st.sampled_from(["apply", "apply", "apply", "prune", "gate"]), st.sampled_from("cccw")),
+    min_size=1,
+    max_size=8,
+)
+
+
+@given(DEEDS)
+@settings(max_examples=150, deadline=None)
+def test_weeks_and_what_changed_since_restore_the_state(deeds) -> None:
+    store, saved = RecordStore(), {}
+    added: list[bytes] = []
+    for rows, deed, asked in deeds:
+        if deed == "apply":
+            store.apply(rows)
+        elif deed == "prune":
+            store.prune(MONDAY)
+        else:
+            store.gate(lambda held: held["ix"] < 0, Gate.INSTITUTION)
+        changed = store.changed() if asked == "c" else None
+        if changed is None:
+            saved.update(store.dirty_weeks())
+            added.clear()
+        elif changed:
+            added.append(changed)
+        restored = RecordStore()
+        restored.restore(saved.values(), reversed(added))
+        assert state(restored) == state(store)
+        # The heir can write weeks that need nothing beside them.
+        alone = RecordStore()
+        alone.restore({**saved, **restored.dirty_weeks()}.values())
+        assert state(alone) == state(store)
+
+
+def test_few_changed_records_are_told_by_themselves_and_many_by_their_weeks() -> None:
+    store = RecordStore()
+    store.apply(located(record=np.arange(1, 5_001), occurred=MONDAY))
+    assert store.changed() is None
+    store.dirty_weeks()
+    assert store.changed() == b""
+    store.apply(located(record=[7, 9, 7], revision=[2, 2, 3], occurred=MONDAY))
+    assert sorted(unpack(store.changed() or b"")["record"].tolist()) == [7, 9]
+    store.apply(located(record=[7], revision=[3], occurred=MONDAY))
+    assert store.changed() == b""
+    assert list(store.dirty_weeks()) == ["2022-W01"]
+
+
 def test_outcomes_tell_what_each_row_did() -> None:
     store = RecordStore()
     rows = located(

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.alert import alert_event
-from streams.state import RegionState
+from streams.state import ADDED_BYTES, RegionState
 from tests.builders import alert
 
 REGION = "hampshire"
@@ -88,7 +88,12 @@ def test_each_part_is_kept_once() -> None:
         holder = RegionState(table)
         holder.load(REGION, generation)
         holder.save(REGION, {"baseline": b"%d" % generation}, [], generation)
-    assert sorted(key.rpartition(b"|")[2] for key in table) == [b"baseline", b"journal", b"offset"]
+    assert sorted(key.rpartition(b"|")[2] for key in table) == [
+        b"baseline",
+        b"journal",
+        b"offset",
+        b"save",
+    ]
 
 
 @pytest.mark.parametrize("written", range(4))
@@ -130,6 +135,14 @@ class Log(Table):
         value = self[key]
         del self[key]
         return value
+
+    def save_to(
+        self, state: RegionState, parts: dict[str, bytes], number: int, add: bool
+    ) -> list[tuple[bytes, bytes | None]]:
+        """What a step writes here."""
+        begin = len(self.writes)
+        state.save(REGION, parts, [], number, add=add)
+        return self.writes[begin:]
 
     def after(self, writes: int) -> Log:
         """What a recovery reads where the holder died after so many writes."""
@@ -174,6 +187,61 @@ def test_a_journal_in_pieces_makes_a_batch_whole_wherever_its_holders_died(
             if found.next_offset < number:
                 state.save(REGION, weeks(number, sizes), [], number)
         before = after
+
+
+STEPS = st.lists(st.tuples(st.sampled_from("abc"), st.booleans(), st.booleans()), min_size=1, max_size=12)
+
+
+@given(STEPS, st.data())
+def test_what_was_added_is_laid_over_the_parts_wherever_its_holders_died(
+    steps: list[tuple[str, bool, bool]], data: st.DataObject
+) -> None:
+    """Steps that write parts and steps that add; each may be the last of its holder, who dies after any of its writes,
+    or is stopped there and writes the rest when another has gone on."""
+    changelog, late = Log(), list[tuple[bytes, bytes | None]]()
+    table = changelog.after(0)
+    state = RegionState(table)
+    state.load(REGION)
+    expected: dict[str, bytes] = {}
+    for number, (name, add, dies) in enumerate(steps, 1):
+        before = present(expected)
+        expected[name] = b"" if number % 5 == 0 else b"%d" % number
+        written = table.save_to(state, {name: expected[name]}, number, add)
+        if dies:
+            done = data.draw(st.integers(0, len(written)))
+            changelog.writes += written[:done]
+            table = changelog.after(len(changelog.writes))
+            state = RegionState(table)
+            found = state.load(REGION, generation=number + 1)  # never one that another had
+            changelog.writes += table.writes + late
+            late, written = written[done:], []
+            if found.next_offset < number:
+                assert found.parts == before
+                written = table.save_to(state, {name: expected[name]}, number, add)
+        changelog.writes += written
+        found = RegionState(changelog.after(len(changelog.writes))).load(REGION, generation=number + 1)
+        assert found.parts == present(expected)
+        assert found.next_offset == number
+
+
+def present(parts: dict[str, bytes]) -> dict[str, bytes]:
+    """Those that are not gone."""
+    return {name: part for name, part in parts.items() if part}
+
+
+def test_a_small_step_is_one_message_and_a_large_one_its_parts() -> None:
+    table = Log()
+    state = RegionState(table)
+    state.load(REGION)
+    state.save(REGION, {"2026-W01": b"one"}, [], 1, add=True)  # a holder begins with parts
+    begin = len(table.writes)
+    state.save(REGION, {"2026-W01": b"two", "held": b"x"}, [], 2, add=True)
+    state.save(REGION, {"held": b""}, [], 3, add=True)
+    assert [key for key, _ in table.writes[begin:]] == [b"hampshire|1|added/0", b"hampshire|1|added/1"]
+    assert RegionState(Log(table)).load(REGION) == ({"2026-W01": b"two"}, [], 3)
+    state.save(REGION, {"baseline": b"x" * ADDED_BYTES}, [], 4, add=True)
+    assert table[b"hampshire|1|2026-W01"] == b"two"
+    assert RegionState(Log(table)).load(REGION).next_offset == 4
 
 
 def test_what_was_written_before_there_were_epochs_is_read() -> None:
