@@ -238,7 +238,7 @@ class RegionMonitor:
 
     def snapshot(self) -> dict[str, bytes]:
         """The parts of the state that changed since the last snapshot; empty bytes where a part is gone."""
-        return self.detector.snapshot() | self._others()
+        return self.detector.snapshot() | self._but_detector()
 
     def changes(self) -> dict[str, bytes] | None:
         """The same since the last snapshot or the last of these, in less than a snapshot would take.
@@ -247,9 +247,10 @@ class RegionMonitor:
         snapshot tells all.
         """
         parts = self.detector.changes()
-        return None if parts is None else parts | self._others()
+        return None if parts is None else parts | self._but_detector()
 
-    def _others(self) -> dict[str, bytes]:
+    def _but_detector(self) -> dict[str, bytes]:
+        """The parts that are not the detector's."""
         schedule = self._schedule.state() if self._schedule else None
         state = _State(
             episodes=tuple(self.episodes.values()),

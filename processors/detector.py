@@ -230,17 +230,15 @@ class Detector:
 
     def snapshot(self) -> dict[str, bytes]:
         """The parts that changed since the last snapshot; empty bytes where a part is gone."""
-        return self._records.weeks() | self._others()
+        return self._records.weeks() | self._but_records()
 
     def changes(self) -> dict[str, bytes] | None:
-        """The same, but with the records that changed in place of whole weeks; None where that does not tell all.
-
-        These parts are gone with the next snapshot, which has all that they tell.
-        """
+        """The same, but with the records that changed in place of whole weeks; None where that does not tell all."""
         changes = self._records.changes()
-        return None if changes is None else changes | self._others()
+        return None if changes is None else changes | self._but_records()
 
-    def _others(self) -> dict[str, bytes]:
+    def _but_records(self) -> dict[str, bytes]:
+        """The parts that hold no records."""
         parts = {}
         if "baseline" in self._unsaved:
             parts["baseline"] = b"" if self._baseline is None else to_bytes(self._baseline)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ import faust
 import pytest
 from faust.types import TP
 
-from streams.fetch import FAUST_VERSION, Fetch, FetchConsumer, FetchTransport
+from streams.fetch import FAUST_VERSION, GATHER_S, Fetch, FetchConsumer, FetchTransport
 
 LOCATED = TP("located", 0)
 NORTH, SOUTH = TP("police", 0), TP("police", 3)
@@ -227,6 +228,27 @@ async def test_nothing_is_handed_out_until_the_flow_goes_on_after_the_seek(
     assert seeks == 2
     await consumer.on_partitions_revoked(set())
     assert await getmany() == []
+
+
+class Fetcher:
+    """aiokafka's, which would ask one node whenever it is asked what to do."""
+
+    def _get_actions_per_node(self, _: Any) -> Any:
+        return [(1, "request")], {2: {LOCATED}}, 0.2, False, []
+
+
+async def test_the_broker_is_asked_at_a_pace_unless_there_is_a_backlog(consumer: FetchConsumer) -> None:
+    fetcher: Any = Fetcher()
+    thread = consumer._thread
+    thread._pace(fetcher)
+    assert fetcher._get_actions_per_node(None) == Fetcher()._get_actions_per_node(None)
+    requests, resets, wait_s, *more = fetcher._get_actions_per_node(None)
+    assert (requests, resets, more) == ([], {2: {LOCATED}}, [False, []])
+    assert 0 < wait_s <= GATHER_S
+    await asyncio.sleep(wait_s)
+    assert fetcher._get_actions_per_node(None)[0] == [(1, "request")]
+    thread._fresh = False
+    assert fetcher._get_actions_per_node(None)[0] == [(1, "request")]
 
 
 async def test_a_partition_without_a_position_does_not_end_the_consumer(

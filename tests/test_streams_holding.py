@@ -1,10 +1,14 @@
-"""When a region that is being brought up to date is looked at."""
+"""When a region that is being brought up to date is looked at, and how its steps are written."""
 
 from __future__ import annotations
 
 import pytest
 
-from streams.holding import BACKLOG_DONE_S, LONGEST_UNSEEN_S, Backlog
+from alerts.monitor import RegionMonitor
+from schemas.detection import DetectionSettings
+from streams.holding import BACKLOG_DONE_S, LONGEST_UNSEEN_S, MOST_ADDED, Backlog, Held
+from tests.builders import hampshire
+from tests.builders_processors import located
 
 
 def test_something_fresh_is_looked_at_and_so_is_a_tick() -> None:
@@ -38,3 +42,25 @@ def test_a_publisher_whose_clock_is_slow_for_ever_hides_nothing(since: float) ->
             looks.append(second)
     assert looks == [600, 1200, 1800, 2400, 3000]
     assert looks[0] == LONGEST_UNSEEN_S
+
+
+def test_whole_weeks_are_written_at_first_and_again_after_so_many_steps() -> None:
+    held = Held(RegionMonitor(hampshire(), DetectionSettings()), 0, Backlog())
+    written = []
+    for number in range(2 * MOST_ADDED + 3):
+        held.monitor.take(located(record=[number + 1]))
+        parts, add = held.snapshot()
+        told = [name for name, part in parts.items() if part and name.startswith("records/")]
+        assert told
+        assert all(name.startswith("records/+") == add for name in told)
+        written.append(add)
+    assert [number for number, add in enumerate(written) if not add] == [0, MOST_ADDED + 1, 2 * MOST_ADDED + 2]
+
+
+def test_a_step_that_changes_many_records_is_written_as_weeks() -> None:
+    held = Held(RegionMonitor(hampshire(), DetectionSettings()), 0, Backlog())
+    held.snapshot()
+    held.monitor.take(located(record=range(1, 5_001)))
+    parts, add = held.snapshot()
+    assert not add
+    assert not any(name.startswith("records/+") for name, part in parts.items() if part)
