@@ -228,9 +228,8 @@ def test_a_line_passes_falls_silent_and_is_cut() -> None:
             near.settimeout(5)
             with pytest.raises(ConnectionError):
                 near.recv(10)
-            again = socket.create_connection((HOST, proxy.port), 5)
-            with pytest.raises(ConnectionError):
-                again.recv(10)
+            with pytest.raises(ConnectionError):  # in connecting, where the reset is quick, or in reading
+                socket.create_connection((HOST, proxy.port), 5).recv(10)
         finally:
             proxy.stop()
 
