@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 from alerts.outline import disc
 from processors.arrays import BLOCKS, KINDS, Floats, Ints
 from processors.baseline import Baseline
-from processors.cells import CellIndex
 from processors.incidents import incidents
 from processors.localtime import HOURS_A_DAY, HOURS_A_WEEK, LocalHours
-from processors.masses import Masses
 from schemas.alert import Compared, Spell
 from schemas.base import moment
 from schemas.detection import DAY_S, HOUR_S, Detection, WeekPart
@@ -96,15 +94,20 @@ def compared(found: AtPlace, window: Detection, known_from: int, usual_week: Map
     )
 
 
-def usual_in_a_week(baseline: Baseline, window: Detection, local: LocalHours) -> dict[str, float]:
-    """Incidents that are usual in the disc and hours of a window in the week up to its end, all known; by kind."""
+def usual_in_a_week(
+    baseline: Baseline, shares_of: Callable[[Ints, Ints], Floats], window: Detection, local: LocalHours
+) -> dict[str, float]:
+    """Incidents that are usual in the disc and hours of a window in the week up to its end, all known; by kind.
+
+    `shares_of` gives the share of cells under the baseline: [cell, kind and block].
+    """
     last = window.as_of // HOUR_S
     hours = local.hours(last - HOURS_A_WEEK, last - 1)
     rate = baseline.hourly(hours) * HOUR_S
     if window.part is not WeekPart.ANY:
         rate = np.where(hours.week_part == window.part, rate, 0.0)
     cells = np.array(disc(window.ix, window.iy, window.radius_cells), np.int64)
-    shares = Masses(baseline, CellIndex((0,))).shares(cells[:, 0], cells[:, 1]).sum(axis=0).reshape(KINDS, BLOCKS)
+    shares = shares_of(cells[:, 0], cells[:, 1]).sum(axis=0).reshape(KINDS, BLOCKS)
     exposure = np.stack([np.bincount(hours.block, rate[k], BLOCKS) for k in range(KINDS)])
     usual: Floats = (shares * exposure).sum(axis=1)
     return {name: float(f"{value:.4g}") for name, value in zip(KIND_NAMES, usual.tolist(), strict=True)}

@@ -220,7 +220,7 @@ def told_at_one_place(episodes: Iterable[Episode], now: int) -> list[Episode]:
     found = [episode for episode in episodes if episode.now.as_of == now]
     stale = {}
     for one, other in combinations(found, 2):
-        if overlap(one.told, other.told) and now - max(one.told.as_of, other.told.as_of) > LINGER_S:
+        if now - max(one.told.as_of, other.told.as_of) > LINGER_S and overlap(one.told, other.told):
             first, last = sorted((one, other), key=lambda episode: (episode.told.as_of, episode.episode_id))
             moved = last if overlap(first.now, last.told) and not overlap(last.now, first.told) else first
             stale[moved.episode_id] = moved

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -191,7 +192,8 @@ class RegionMonitor:
             self._unlocated = unlocated_share(self.detector.store.kept(), as_of)
         if look.calibration is None:
             return LookOutcome(as_of, None, ())
-        at = Moment(as_of, look.calibration, self._known, look.heard, self.notices, self._unlocated)
+        known = cache(self._known)
+        at = Moment(as_of, look.calibration, known, look.heard, self.notices, self._unlocated)
         alerts, taken = self._following.look(look.detections, at)
         report = self._report(look.detections, look.calibration, as_of) if look.detections else None
         return LookOutcome(as_of, report, alerts, tuple(look.detections), look.calibration, taken)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from processors.score import discs_touch
+from processors.score import same_place
 from schemas.base import seconds
 from schemas.detection import Detection
 from schemas.episodes import Mute
@@ -43,4 +43,4 @@ def is_active(mute: Mute, at: int) -> bool:
 
 
 def _covers(mute: Mute, found: Detection) -> bool:
-    return bool(discs_touch(mute.ix, mute.iy, mute.radius_cells, found.ix, found.iy, found.radius_cells))
+    return same_place(mute.ix, mute.iy, mute.radius_cells, found.ix, found.iy, found.radius_cells)

@@ -138,7 +138,7 @@ class Teller:
                 here,
                 told,
                 self._known_from(at.as_of, known),
-                {} if baseline is None else usual_in_a_week(baseline, told, local),
+                {} if baseline is None else usual_in_a_week(baseline, self._detector.shares, told, local),
             ),
             late_share={} if baseline is None else late_share(baseline, at.heard, told, at.as_of, local),
             unlocated_share=at.unlocated_share,

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from processors.arrays import Bytes, Ints, Small
+from processors.arrays import Bytes, Floats, Ints, Small
 from processors.baseline import Baseline, PastEpisode, fit_baseline, from_bytes, taught_period, to_bytes
 from processors.calibration import Calibration, calibrate, settings_fingerprint
 from processors.dispersion import Variation, measure_variation
@@ -217,6 +217,10 @@ class Detector:
         """Observed and expected in any window, as of the last look; also in one that went quiet."""
         self._settle()
         return self._windows.evaluate(ix, iy, radius_cells, span_s, as_of, part)
+
+    def shares(self, ix: Ints, iy: Ints) -> Floats:
+        """The share of each of these cells under the baseline, which there must be: [cell, kind and block]."""
+        return self._windows.shares(ix, iy)
 
     def expected_total(self, as_of: int, span_s: int) -> tuple[float, ...]:
         """Expected incidents of the whole region in (as_of - span, as_of], by kind; spans up to the longest."""

@@ -6,14 +6,15 @@ Best score first, a track takes one detection a look; further ones on the same t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 import numpy as np
 from numba import njit
 
-from processors.arrays import Floats, Ints
-from processors.score import discs_touch
+from processors.arrays import Bools, Floats, Ints
+from processors.score import discs_touch, same_place
 from schemas.detection import Detection
 
 #: A track that no detection continued for so long has ended.
@@ -44,7 +45,30 @@ class Step(NamedTuple):
 def overlap(a: Detection, b: Detection) -> bool:
     """Whether two windows are about the same place at the same time."""
     in_time = a.as_of - a.span_s < b.as_of and b.as_of - b.span_s < a.as_of
-    return in_time and bool(discs_touch(a.ix, a.iy, a.radius_cells, b.ix, b.iy, b.radius_cells))
+    return in_time and same_place(a.ix, a.iy, a.radius_cells, b.ix, b.iy, b.radius_cells)
+
+
+def overlaps(these: Sequence[Detection], those: Sequence[Detection]) -> Bools:
+    """`overlap` of each of these with each of those, [this, that]."""
+    found: Bools = _overlaps(_where_and_when(these), _where_and_when(those))
+    return found
+
+
+def _where_and_when(windows: Sequence[Detection]) -> Ints:
+    """Column, row, radius, span and end of windows."""
+    return np.array([window[:5] for window in windows], np.int64).reshape(-1, 5)
+
+
+@njit(cache=True, nogil=True)
+def _overlaps(these: Ints, those: Ints) -> Bools:
+    found = np.empty((len(these), len(those)), np.bool_)
+    for n in range(len(these)):
+        a = these[n]
+        for m in range(len(those)):
+            b = those[m]
+            in_time = a[4] - a[3] < b[4] and b[4] - b[3] < a[4]
+            found[n, m] = in_time and discs_touch(a[0], a[1], a[2], b[0], b[1], b[2])
+    return found
 
 
 @dataclass
@@ -61,17 +85,16 @@ class Tracker:
         standing = [track for track in self.tracks if as_of - track.last_seen <= LINGER_S]
         current: dict[int, Track] = {}
         opened: list[Track] = []
-        ranked = sorted(detections, key=lambda d: (-d.level, d.radius_cells, d.span_s, d.part, d.ix, d.iy))
-        for detection in ranked:
-            if detection.level < floor:
-                continue
-            same = [track for track in standing if overlap(detection, track.window)]
-            free = [track for track in same if track.id not in current]
-            if free:
-                track = free[0]
-                current[track.id] = replace(
-                    track, last_seen=as_of, window=detection, peak=max(track.peak, detection.level)
-                )
+        ranked = sorted(
+            (detection for detection in detections if detection.level >= floor),
+            key=lambda d: (-d.level, d.radius_cells, d.span_s, d.part, d.ix, d.iy),
+        )
+        for detection, over in zip(ranked, overlaps(ranked, [track.window for track in standing]), strict=True):
+            same = [standing[n] for n in np.flatnonzero(over).tolist()]
+            track = next((track for track in same if track.id not in current), None)
+            if track is not None:
+                peak = max(track.peak, detection.level)
+                current[track.id] = Track(track.id, track.opened_at, as_of, detection, peak)
             elif not same and detection.level >= open_at:
                 opened.append(Track(self.next_id, as_of, as_of, detection, detection.level))
                 self.next_id += 1

@@ -269,6 +269,11 @@ class WindowCounts:
             if board.holders[c] > 0
         }
 
+    def shares(self, ix: Ints, iy: Ints) -> Floats:
+        """The share of each of these cells under the baseline, known or not: [cell, kind and block]."""
+        assert self._masses is not None
+        return self._masses.shares(ix, iy)
+
     def _detections(
         self, as_of: int, windows: Ints, observed: Ints, around: Ints, expected: Floats, scores: Floats
     ) -> list[Detection]:

@@ -228,17 +228,21 @@ class Monitoring:
         self, region: str, held: Held, done: _Done, published_ms: int, next_offset: int, state: RegionState
     ) -> None:
         try:
-            held.go_on()
-            await self._write_in_turn(region, held, done, published_ms, next_offset, state)
+            try:
+                held.go_on()
+                sent = await self._write_in_turn(region, held, done, published_ms, next_offset, state)
+            finally:
+                held.writing.release()
+            await asyncio.gather(*sent)  # the next step's alerts need not wait for these
+            self._accounting.settle(done.tally)
         except BaseException as error:
             held.fail(error)
             raise
-        finally:
-            held.writing.release()
 
     async def _write_in_turn(
         self, region: str, held: Held, done: _Done, published_ms: int, next_offset: int, state: RegionState
-    ) -> None:
+    ) -> list[Awaitable[Any]]:
+        """Write the state, then send what follows from it. What is returned ends when the broker has the reports."""
         outbox = [alert_event(alert) for look in done.looks for alert in look.alerts]
         self._stay_in_session()
         # Before the state that it led to: a crash may have it recorded twice, with one event id, and never not at all.
@@ -247,11 +251,11 @@ class Monitoring:
         await self._flush()
         self._stay_in_session()
         await self._publish(outbox)
-        await self._report(region, done.looks)
+        sent = await self._report(region, done.looks)
         if done.looks and not self._replay:
-            await self._send_layers(region, held)
-        self._accounting.settle(done.tally)
+            sent += await self._send_layers(region, held)
         self._observe(held.monitor.region, done, outbox, published_ms)
+        return sent
 
     def _stay_in_session(self) -> None:
         """A worker that was stopped or cut off for too long writes nothing of what it had in hand."""
@@ -295,20 +299,24 @@ class Monitoring:
         ]
         await asyncio.gather(*sent)
 
-    async def _report(self, region: str, looks: list[LookOutcome]) -> None:
+    async def _report(self, region: str, looks: list[LookOutcome]) -> list[Awaitable[Any]]:
         reports = [look.report for look in looks if look.report is not None]
+        sent = []
         for start in range(0, len(reports), LOOKS_A_MESSAGE):
             message = LookReports(region=region, looks=tuple(reports[start : start + LOOKS_A_MESSAGE]))
-            await (await self._send(self._topics.detections, region.encode(), message.model_dump_json().encode()))
+            sent.append(await self._send(self._topics.detections, region.encode(), message.model_dump_json().encode()))
+        return sent
 
-    async def _send_layers(self, region: str, held: Held) -> None:
+    async def _send_layers(self, region: str, held: Held) -> list[Awaitable[Any]]:
         """The map layers, once a day: on the first look of it."""
         day = held.monitor.detector.local.day(held.monitor.last_look)
         if day == held.layers_day:
-            return
+            return []
         held.layers_day = day
-        for message in await self._in_kernel_thread(lambda: list(held.monitor.layers(LayerSettings()))):
-            await (await self._send(self._topics.detections, region.encode(), message.model_dump_json().encode()))
+        return [
+            await self._send(self._topics.detections, region.encode(), message.model_dump_json().encode())
+            for message in await self._in_kernel_thread(lambda: list(held.monitor.layers(LayerSettings())))
+        ]
 
     def _observe(self, region: RegionFile, done: _Done, outbox: list[AlertEvent], published_ms: int) -> None:
         metrics, standing = self._metrics, done.standing

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processors.tracking import LINGER_S, Seen, Tracker, openings, overlap
+from processors.tracking import LINGER_S, Seen, Tracker, openings, overlap, overlaps
 from schemas.detection import Detection
 
 HOUR = 3_600
@@ -63,6 +63,21 @@ def test_windows_apart_in_time_are_not_the_same() -> None:
     assert not overlap(window(0, 30 * HOUR), window(0, 6 * HOUR))
     assert overlap(window(0, 9 * HOUR, radius=1), window(2, 9 * HOUR, radius=0))
     assert not overlap(window(0, 9 * HOUR, radius=1), window(3, 9 * HOUR, radius=0))
+
+
+places = st.builds(
+    window,
+    st.integers(-9, 9),
+    st.integers(0, 60).map(lambda hours: hours * HOUR),
+    iy=st.integers(-2, 2),
+    radius=st.sampled_from([0, 1, 4]),
+    hours=st.sampled_from([6, 24, 72]),
+)
+
+
+@given(st.lists(places, max_size=6), st.lists(places, max_size=6))
+def test_many_windows_overlap_as_two_do(these: list[Detection], those: list[Detection]) -> None:
+    assert overlaps(these, those).tolist() == [[overlap(one, other) for other in those] for one in these]
 
 
 looks = st.lists(
