@@ -164,7 +164,8 @@ def differences(calm: Outcome, troubled: Outcome) -> Iterator[str]:
     yield from _sets("alerts", set(calm.alerts), set(troubled.alerts))
     for ident in sorted(calm.alerts.keys() & troubled.alerts.keys()):
         if calm.alerts[ident] != troubled.alerts[ident]:
-            yield f"alert {ident} has another content"
+            one, other = (json.loads(outcome.alerts[ident]) for outcome in (calm, troubled))
+            yield f"alert {ident} has another content: {_fields(one['data'], other['data'])}"
     yield from _sets("dead letters", set(calm.refused), set(troubled.refused))
 
 
@@ -185,11 +186,14 @@ def open_by_alerts(outcome: Outcome) -> dict[str, set[str]]:
 def _tell(expected: RegionOutcome, found: RegionOutcome, name: str) -> str:
     a, b = expected.parts.get(name, b""), found.parts.get(name, b"")
     if name == "episodes" and a and b:
-        one, other = json.loads(a), json.loads(b)
-        return "; ".join(
-            f"{field} {other[field]} not {one[field]}"[:200] for field in one if one[field] != other[field]
-        )
+        return _fields(json.loads(a), json.loads(b))
     return f"{len(b)} bytes, not {len(a)}" if len(a) != len(b) else "as many bytes"
+
+
+def _fields(expected: dict[str, object], found: dict[str, object]) -> str:
+    """In what two objects of JSON differ."""
+    names = [name for name in expected if expected[name] != found.get(name)]
+    return "; ".join(f"{name} {found.get(name)} not {expected[name]}"[:200] for name in names)
 
 
 def _sets(what: str, expected: AbstractSet[object], found: AbstractSet[object]) -> Iterator[str]:

@@ -21,7 +21,7 @@ PACKED_VERSION = b"\x01"
 FREE = 255  # status of a row that holds no record
 NO_WEEK = np.iinfo(np.int32).min
 #: So many changed records are told by themselves; more by the weeks that they are in.
-FEW_CHANGED = 1_000
+FEW_CHANGED = 20_000
 _WITHDRAWN = int(Status.WITHDRAWN)
 _OPEN = int(Gate.NONE)
 

@@ -17,8 +17,10 @@ BACKLOG_DONE_S = 5.0
 #: But a region is looked at by the next tick after so long, whatever comes: a publisher's clock may be slow for ever.
 LONGEST_UNSEEN_S = 600.0
 
-#: So many steps may be written as what they changed, before one writes whole parts.
+#: So many steps, and bytes, may be written as what they changed, before one writes whole parts: those are many times as
+#: large amid a backlog, but what was added is held in memory until then.
 MOST_ADDED = 50
+MOST_ADDED_BYTES = 4 * 1024 * 1024
 #: Most records of a step that is made of several fetches.
 STEP_ROWS = 20_000
 
@@ -99,6 +101,8 @@ class Held:
     """The local day whose map layers were last sent."""
     added: int = MOST_ADDED
     """Steps since whole parts of the state were written, as far as steps have been computed."""
+    added_bytes: int = 0
+    """What these changed."""
     unsaved: int = 0
     """Parts of which not all is in the state."""
     failure: BaseException | None = None
@@ -128,11 +132,13 @@ class Held:
 
     def snapshot(self) -> tuple[dict[str, bytes], bool]:
         """What the state must be told of a step, and whether that may be added to what it has."""
-        changes = self.monitor.changes() if self.added < MOST_ADDED else None
+        room = self.added < MOST_ADDED and self.added_bytes < MOST_ADDED_BYTES
+        changes = self.monitor.changes() if room else None
         if changes is None:
-            self.added = 0
+            self.added = self.added_bytes = 0
             return self.monitor.snapshot(), False
         self.added += 1
+        self.added_bytes += sum(map(len, changes.values()))
         return changes, True
 
     def go_on(self) -> None:

@@ -29,10 +29,12 @@ _PIECE: Final = "journal/"
 OUTBOX = "outbox"
 #: Offset after the last located message of which this is the state; what comes before it is not taken in again.
 OFFSET = "offset"
-#: A step that changes little is one message, laid over the parts on loading; the parts themselves are written by a
-#: later save. Each of these messages names the save of parts that it follows.
+#: A step is one message where that is not too large, laid over the parts on loading; the parts themselves are written
+#: by a later save. Each of these messages names the save of parts that it follows.
 SAVE: Final = "save"
-ADDED_BYTES: Final = 256 * 1024
+ADDED_BYTES: Final = 2 * 1024 * 1024
+#: Of those that are larger than this the table is rid when they are over; the others wait there for the next ones.
+KEPT_BYTES: Final = 16 * 1024
 _ADDED: Final = "added/"
 _OUTBOX = TypeAdapter(list[AlertEvent])
 
@@ -58,14 +60,18 @@ class _Held:
     """Messages since the last of them."""
     carried: dict[str, bytes] = field(default_factory=dict)
     """What those say, to be written with the parts of the next."""
+    large: set[str] = field(default_factory=set)
+    """Their names, of the large ones; and of others' before them."""
 
 
 class RegionState:
     """Parts of regions in a table. Changes are made inside an agent, where Faust knows the partition."""
 
-    def __init__(self, table: MutableMapping[bytes, bytes], piece_bytes: int = PIECE_BYTES) -> None:
+    def __init__(
+        self, table: MutableMapping[bytes, bytes], piece_bytes: int = PIECE_BYTES, kept_bytes: int = KEPT_BYTES
+    ) -> None:
         self._table = table
-        self._piece_bytes = piece_bytes
+        self._piece_bytes, self._kept_bytes = piece_bytes, kept_bytes
         self._held: dict[str, _Held] = {}
 
     def load(self, region: str, generation: int = 0) -> Saved:
@@ -87,6 +93,7 @@ class RegionState:
         held.epoch = max(held.epoch + 1, generation)
         self._held[region] = held
         added = {name: newest.pop(name) for name in list(newest) if name.startswith(_ADDED)}
+        held.large = {name for name, (_, packed) in added.items() if len(packed) > self._kept_bytes}
         self._complete(region, newest)
         held.carried = _since(newest.pop(SAVE, (0, b""))[1], added)
         parts = {name: part for name, (_, part) in newest.items()} | held.carried
@@ -122,13 +129,19 @@ class RegionState:
         self._put_journal(region, msgpack.packb(parts))
         for name, part in sorted(parts.items()):
             self._put(region, name, part)
+        for name in sorted(held.large):
+            self._put(region, name, b"")
+        held.large.clear()
 
     def _add(self, region: str, held: _Held, parts: Mapping[str, bytes]) -> bool:
         packed = msgpack.packb([_id_of_save(held), parts])
         if len(packed) > ADDED_BYTES:
             return False
-        self._put(region, f"{_ADDED}{held.added}", packed)
+        name = f"{_ADDED}{held.added}"
+        self._put(region, name, packed)
         held.added += 1
+        if len(packed) > self._kept_bytes:
+            held.large.add(name)
         held.carried.update(parts)
         return True
 

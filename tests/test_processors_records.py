@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processors.records import Outcome, RecordStore, unpack, week_name
+from processors.records import FEW_CHANGED, Outcome, RecordStore, unpack, week_name
 from schemas.located import LOCATED, Gate, LocatedArray, Status, join, pick
 from tests.builders_processors import MONDAY, located
 from tests.naive import latest
@@ -140,7 +140,7 @@ def test_weeks_and_what_changed_since_restore_the_state(deeds) -> None:
 
 def test_few_changed_records_are_told_by_themselves_and_many_by_their_weeks() -> None:
     store = RecordStore()
-    store.apply(located(record=np.arange(1, 5_001), occurred=MONDAY))
+    store.apply(located(record=np.arange(1, FEW_CHANGED + 2), occurred=MONDAY))
     assert store.changed() is None
     store.dirty_weeks()
     assert store.changed() == b""

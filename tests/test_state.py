@@ -200,7 +200,8 @@ def test_what_was_added_is_laid_over_the_parts_wherever_its_holders_died(
     or is stopped there and writes the rest when another has gone on."""
     changelog, late = Log(), list[tuple[bytes, bytes | None]]()
     table = changelog.after(0)
-    state = RegionState(table)
+    kept_bytes = data.draw(st.sampled_from([0, 40, 1_000]))
+    state = RegionState(table, kept_bytes=kept_bytes)
     state.load(REGION)
     expected: dict[str, bytes] = {}
     for number, (name, add, dies) in enumerate(steps, 1):
@@ -211,7 +212,7 @@ def test_what_was_added_is_laid_over_the_parts_wherever_its_holders_died(
             done = data.draw(st.integers(0, len(written)))
             changelog.writes += written[:done]
             table = changelog.after(len(changelog.writes))
-            state = RegionState(table)
+            state = RegionState(table, kept_bytes=kept_bytes)
             found = state.load(REGION, generation=number + 1)  # never one that another had
             changelog.writes += table.writes + late
             late, written = written[done:], []
@@ -242,6 +243,22 @@ def test_a_small_step_is_one_message_and_a_large_one_its_parts() -> None:
     state.save(REGION, {"baseline": b"x" * ADDED_BYTES}, [], 4, add=True)
     assert table[b"hampshire|1|2026-W01"] == b"two"
     assert RegionState(Log(table)).load(REGION).next_offset == 4
+
+
+def test_a_large_step_leaves_the_table_when_its_parts_are_written() -> None:
+    table: Table = {}
+    state = RegionState(table, kept_bytes=100)
+    state.load(REGION)
+    state.save(REGION, {}, [], 1)
+    state.save(REGION, {"2026-W01": b"x" * 101}, [], 2, add=True)
+    state.save(REGION, {"2026-W02": b"y"}, [], 3, add=True)
+    heir = RegionState(table, kept_bytes=100)
+    heir.load(REGION, generation=5)
+    heir.save(REGION, {}, [], 4)
+    found = {key.partition(b"|")[2]: len(part) for key, part in table.items() if b"added/" in key}
+    assert found.pop(b"5|added/0") == 0
+    assert list(found) == [b"1|added/1"]
+    assert parts(table) == {"2026-W01": b"x" * 101, "2026-W02": b"y"}
 
 
 def test_what_was_written_before_there_were_epochs_is_read() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from alerts.monitor import RegionMonitor
+from processors.records import FEW_CHANGED
 from schemas.detection import DetectionSettings
-from streams.holding import BACKLOG_DONE_S, LONGEST_UNSEEN_S, MOST_ADDED, Backlog, Held
+from streams.holding import BACKLOG_DONE_S, LONGEST_UNSEEN_S, MOST_ADDED, MOST_ADDED_BYTES, Backlog, Held
+from streams.state import ADDED_BYTES
 from tests.builders import hampshire
 from tests.builders_processors import located
 
@@ -60,7 +62,18 @@ def test_whole_weeks_are_written_at_first_and_again_after_so_many_steps() -> Non
 def test_a_step_that_changes_many_records_is_written_as_weeks() -> None:
     held = Held(RegionMonitor(hampshire(), DetectionSettings()), 0, Backlog())
     held.snapshot()
-    held.monitor.take(located(record=range(1, 5_001)))
+    held.monitor.take(located(record=range(1, FEW_CHANGED + 2)))
     parts, add = held.snapshot()
     assert not add
     assert not any(name.startswith("records/+") for name, part in parts.items() if part)
+
+
+def test_whole_weeks_are_written_again_after_so_many_bytes() -> None:
+    held = Held(RegionMonitor(hampshire(), DetectionSettings()), 0, Backlog())
+    added = 0
+    for number in range(20):
+        held.monitor.take(located(record=range(number * FEW_CHANGED + 1, (number + 1) * FEW_CHANGED + 1)))
+        parts, add = held.snapshot()
+        assert add == (number > 0 and added < MOST_ADDED_BYTES)
+        added = added + sum(map(len, parts.values())) if add else 0
+    assert added < MOST_ADDED_BYTES + ADDED_BYTES
