@@ -57,7 +57,7 @@ class Settings(BaseSettings):
     """Address on which /metrics, /livez and /readyz are served."""
     metrics_port: int = Field(default=9108, ge=0, le=65_535)
     """Port of /metrics, /livez and /readyz; 0 takes a free one."""
-    commit_seconds: float = Field(default=1.0, gt=0, le=60)
+    commit_seconds: float = Field(default=0.5, gt=0, le=60)
     """Offsets are committed this often, seconds."""
     session_timeout_s: int = Field(default=20, ge=2, le=300)
     """A worker that is silent for this long loses its regions to another, seconds."""

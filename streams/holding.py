@@ -20,7 +20,7 @@ LONGEST_UNSEEN_S = 600.0
 #: So many steps, and bytes, may be written as what they changed, before one writes whole parts: those are many times as
 #: large amid a backlog, but what was added is held in memory until then.
 MOST_ADDED = 50
-MOST_ADDED_BYTES = 4 * 1024 * 1024
+MOST_ADDED_BYTES = 8 * 1024 * 1024
 #: Most records of a step that is made of several fetches.
 STEP_ROWS = 20_000
 
