@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 ROOT = Path(__file__).resolve().parent.parent
-START_S = 300.0
+#: Where nothing is compiled yet and the machine is busy, all of that comes first.
+START_S = 900.0
 
 
 class Child:

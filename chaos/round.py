@@ -281,7 +281,8 @@ def running(workers: Sequence[WorkerProcess]) -> Iterator[None]:
         yield
     finally:
         over.set()
-        thread.join(10)
+        if thread.ident is not None:  # else it never began
+            thread.join(10)
         for worker in workers:
             worker.resume()
             worker.finish()

@@ -384,7 +384,8 @@ class Worker:
             if self.faust.crashed:
                 # Faust's services end without a word to whoever started them; a worker that reads nothing must end too.
                 self.fail(self.faust.crash_reason or RuntimeError("Faust crashed"))
-            self.rounds.observe(self.metrics, self.faust.fetch_topics, self.faust.monitor, time.time())
+            app = self.faust
+            self.rounds.observe(self.metrics, app.fetch_topics, app.monitor, time.time(), app.consumer.silent_s)
             await asyncio.sleep(OBSERVE_S)
 
     async def _watch_forever(self) -> None:

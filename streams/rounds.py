@@ -8,6 +8,9 @@ from typing import Any
 
 from streams.metrics import STAGES, Metrics
 
+#: The group answers each second or so; it is silent where it has not for longer than this, seconds.
+SILENT_S = 5.0
+
 
 @dataclass(slots=True)
 class Rounds:
@@ -26,15 +29,19 @@ class Rounds:
         """It is done with it."""
         self._at_work.pop(number, None)
 
-    def observe(self, metrics: Metrics, topics: Iterable[str], monitor: Any, now: float) -> None:
-        """Set heartbeats and lags. `monitor` is Faust's, which knows ends and committed offsets; `now` in seconds."""
+    def observe(self, metrics: Metrics, topics: Iterable[str], monitor: Any, now: float, silent_s: float = 0.0) -> None:
+        """Set heartbeats and lags. `monitor` is Faust's, which knows ends and committed offsets; `now` in seconds.
+
+        Of a group that has been silent for `silent_s` seconds nobody here can tell what it has: it may be as old.
+        """
+        unknown_s = silent_s if silent_s > SILENT_S else 0.0
         for stage in STAGES:
             if not any(agent.split(".")[1] == stage for agent, _, _ in self._at_work.values()):
                 metrics.stage_heartbeat.labels(stage).set(now)
         for topic in topics:
             metrics.lag_records.labels(topic).set(_records_behind(monitor, topic))
             oldest_ms = [published_ms for _, of_topic, published_ms in self._at_work.values() if of_topic == topic]
-            metrics.lag_seconds.labels(topic).set(max(0.0, now - min(oldest_ms) / 1000) if oldest_ms else 0.0)
+            metrics.lag_seconds.labels(topic).set(max(unknown_s, *(now - ms / 1000 for ms in oldest_ms), 0.0))
 
 
 def _records_behind(monitor: Any, topic: str) -> int:
