@@ -164,8 +164,8 @@ def differences(calm: Outcome, troubled: Outcome) -> Iterator[str]:
     yield from _sets("alerts", set(calm.alerts), set(troubled.alerts))
     for ident in sorted(calm.alerts.keys() & troubled.alerts.keys()):
         if calm.alerts[ident] != troubled.alerts[ident]:
-            one, other = (json.loads(outcome.alerts[ident]) for outcome in (calm, troubled))
-            yield f"alert {ident} has another content: {_fields(one['data'], other['data'])}"
+            told = _fields(_flat(calm.alerts[ident]), _flat(troubled.alerts[ident]))
+            yield f"alert {ident} has another content: {told}"
     yield from _sets("dead letters", set(calm.refused), set(troubled.refused))
 
 
@@ -188,6 +188,14 @@ def _tell(expected: RegionOutcome, found: RegionOutcome, name: str) -> str:
     if name == "episodes" and a and b:
         return _fields(json.loads(a), json.loads(b))
     return f"{len(b)} bytes, not {len(a)}" if len(a) != len(b) else "as many bytes"
+
+
+def _flat(alert: bytes) -> dict[str, object]:
+    """The fields of an alert beside those of its envelope."""
+    envelope: dict[str, object] = json.loads(alert)
+    data = envelope.pop("data")
+    assert isinstance(data, dict)
+    return envelope | data
 
 
 def _fields(expected: dict[str, object], found: dict[str, object]) -> str:

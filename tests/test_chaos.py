@@ -127,13 +127,14 @@ def test_logs_hold_repeats_disorder_batches_and_both_modes() -> None:
 
 LETTER = Refused("police", 0, 4, RejectReason.NOT_JSON, "3f")
 OPENED = alert_event(alert())
+CONTENT = OPENED.model_dump_json().encode()
 CLOSED = alert_event(alert(revision=2, state=EpisodeState.CLOSED, reason=AlertReason.CLOSED))
 
 
 def outcome() -> Outcome:
     """A run that ended well."""
     region = RegionOutcome({1: (1, 0), 2: (3, 2)}, 1, {"2023-W01": b"rows", "episodes": b"{}"}, (OPENED.subject,))
-    return Outcome({"hampshire": region}, {OPENED.id: b"opened"}, Counter({LETTER: 1}))
+    return Outcome({"hampshire": region}, {OPENED.id: CONTENT}, Counter({LETTER: 1}))
 
 
 def region_with(**changes: object) -> Outcome:
@@ -158,8 +159,12 @@ def test_equal_runs_do_not_differ_and_a_dead_letter_may_be_there_twice() -> None
         (region_with(parts={"2023-W01": b"ROWS", "episodes": b"{}"}), "part '2023-W01' of the state is another"),
         (region_with(parts={"2023-W01": b"rows"}), "part 'episodes' of the state is another"),
         (with_alerts({}), "1 alerts missing"),
-        (with_alerts({OPENED.id: b"opened", CLOSED.id: b"closed"}), "1 alerts too many"),
-        (with_alerts({OPENED.id: b"other"}), "has another content"),
+        (with_alerts({OPENED.id: CONTENT, CLOSED.id: b"closed"}), "1 alerts too many"),
+        (
+            with_alerts({OPENED.id: alert_event(alert(score=0.25)).model_dump_json().encode()}),
+            "content: score 0.25 not",
+        ),
+        (with_alerts({OPENED.id: CONTENT.replace(b'"1.0"', b'"1.1"')}), "another content: specversion 1.1 not 1.0"),
         (replace(outcome(), refused=Counter()), "1 dead letters missing"),
         (replace(outcome(), refused=Counter({LETTER: 1, LETTER._replace(offset=5): 1})), "1 dead letters too many"),
     ],
