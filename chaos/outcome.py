@@ -200,8 +200,8 @@ def _flat(alert: bytes) -> dict[str, object]:
 
 def _fields(expected: dict[str, object], found: dict[str, object]) -> str:
     """In what two objects of JSON differ."""
-    names = [name for name in expected if expected[name] != found.get(name)]
-    return "; ".join(f"{name} {found.get(name)} not {expected[name]}"[:200] for name in names)
+    names = [name for name in {**expected, **found} if expected.get(name) != found.get(name)]
+    return "; ".join(f"{name} {found.get(name)} not {expected.get(name)}"[:200] for name in names)
 
 
 def _sets(what: str, expected: AbstractSet[object], found: AbstractSet[object]) -> Iterator[str]:
