@@ -89,7 +89,7 @@ def _content(known: Sequence[Alert], region: RegionFile, audience: Audience, as_
     if known and all(alert.region != region.id for alert in known):
         others = ", ".join(sorted({alert.region for alert in known}))
         raise BriefingError(f"There is no alert of the region {region.id} here, only of {others}.")
-    addresses = load_addresses(region)
+    addresses = load_addresses([region])[region.id]
     discloser = Discloser(region, Publication(addresses))
     latest = latest_at(known, region.id, as_of)
     return Briefing(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +30,8 @@ class Grid:
 
     def __init__(self, region: RegionFile) -> None:
         self.cell_m = region.cell_m
-        self._to_metres = Transformer.from_crs("EPSG:4326", region.crs, always_xy=True)
-        self._to_degrees = Transformer.from_crs(region.crs, "EPSG:4326", always_xy=True)
+        self._to_metres = _between("EPSG:4326", region.crs)
+        self._to_degrees = _between(region.crs, "EPSG:4326")
 
     def project(self, longitude: FloatArray, latitude: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Degrees (WGS 84) to eastings and northings in metres; infinite where the projection has no answer."""
@@ -61,3 +62,9 @@ class Grid:
     def radius_m(self, radius_cells: int) -> float:
         """From the centre of a window to the far edge of its outermost cell along an axis, metres."""
         return (radius_cells + 0.5) * self.cell_m
+
+
+@cache
+def _between(source: str, target: str) -> Transformer:
+    """One for all regions of a CRS: to make it takes longer than all else that a region needs. Safe in any thread."""
+    return Transformer.from_crs(source, target, always_xy=True)

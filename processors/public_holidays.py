@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from functools import cache
 from typing import Final
 
 import holidays
@@ -21,14 +22,7 @@ class PublicHolidays:
     def __init__(self, code: str) -> None:
         self.code = code
         self._of_year: dict[int, dict[int, int]] = {}
-        self._names: tuple[str, ...] = ()
-        if code:
-            country, _, part = code.partition("-")
-            try:
-                calendar = holidays.country_holidays(country, subdiv=part or None, years=_NAMED_YEARS)
-            except NotImplementedError:  # what the library raises for a country or a part that it does not know
-                raise ValueError(f"holidays {code!r} is not a country or part of one, such as GB-ENG") from None
-            self._names = tuple(sorted(set(calendar.values())))
+        self._names = _names(code) if code else ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -50,6 +44,17 @@ class PublicHolidays:
         place = {name: number for number, name in enumerate(self._names, start=1)}
         # A name that only years beyond the list know counts as the first: a day off it is all the same.
         return {day.toordinal() - _EPOCH: place.get(name, 1) for day, name in calendar.items()}
+
+
+@cache
+def _names(code: str) -> tuple[str, ...]:
+    """Every holiday once: of many regions most have the same."""
+    country, _, part = code.partition("-")
+    try:
+        calendar = holidays.country_holidays(country, subdiv=part or None, years=_NAMED_YEARS)
+    except NotImplementedError:  # what the library raises for a country or a part that it does not know
+        raise ValueError(f"holidays {code!r} is not a country or part of one, such as GB-ENG") from None
+    return tuple(sorted(set(calendar.values())))
 
 
 NO_HOLIDAYS: Final = PublicHolidays("")

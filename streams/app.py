@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import faust
+from faust.types import TP
 from yarl import URL
 
 from alerts.disclosure import Discloser
@@ -87,6 +88,8 @@ class HotspotApp(faust.App):  # type: ignore[misc]  # faust is untyped here
     """Those of them whose agent is handed all that was fetched at a time, whatever the partition."""
     fetch_wait_ms: int
     """How long the broker may hold a fetch for which it has nothing."""
+    kept_up_to: Callable[[TP], int]
+    """The last offset of a changelog partition up to which its state is complete here; -1 for none."""
 
 
 class Worker:
@@ -129,6 +132,7 @@ class Worker:
         )
         self.monitoring = Monitoring(
             settings,
+            self.registry.desks,
             self._build_monitor,
             self._send,
             self._flush,
@@ -193,8 +197,8 @@ class Worker:
             self._tasks.append(asyncio.create_task(self._tick_forever()))
 
     def _read_addresses(self) -> dict[str, Publication]:
-        regions = {name: desk.region for name, desk in self.registry.desks.items()}
-        return {name: Publication(load_addresses(region)) for name, region in regions.items()}
+        found = load_addresses(desk.region for desk in self.registry.desks.values())
+        return {region: Publication(addresses) for region, addresses in found.items()}
 
     async def stop(self) -> bool:
         """Leave the group after what was begun is written, and close everything, within STOP_S seconds altogether.
@@ -293,6 +297,7 @@ class Worker:
         app.fetch_topics = frozenset({topics.ed, topics.police, topics.feedback, topics.located, topics.alerts})
         app.joined_topics = frozenset({topics.ed, topics.police})
         app.fetch_wait_ms = settings.fetch_wait_ms
+        app.tables._changelog_queue = app.FlowControlQueue(maxsize=app.conf.stream_buffer_maxsize)
         app.on_partitions_revoked.connect(self._on_revoked, weak=False)
         app.on_rebalance_complete.connect(self._on_recovered, weak=False)
         return app
@@ -311,6 +316,7 @@ class Worker:
         table = app.Table(
             "state", key_type=bytes, value_type=bytes, partitions=self.settings.located_partitions, default=None
         )
+        app.kept_up_to = table.kept_up_to
         agent("hotspot.ingest.ed", topics.ed, lambda fetches: ingest.handle(Kind.ED, fetches))
         agent("hotspot.ingest.police", topics.police, lambda fetches: ingest.handle(Kind.POLICE, fetches))
         agent("hotspot.ingest.feedback", topics.feedback, lambda fetches: ingest.take_feedback(fetches[0]))
@@ -323,10 +329,8 @@ class Worker:
         agent("hotspot.deliver", topics.alerts, lambda fetches: self.episodes.handle(fetches[0]))
         return table
 
-    def _build_monitor(self, region: str) -> RegionMonitor | None:
-        desk = self.registry.desks.get(region)
-        if desk is None:
-            return None
+    def _build_monitor(self, region: str) -> RegionMonitor:
+        desk = self.registry.desks[region]
         schedule = None
         if self.settings.clock == "replay":
             kinds = {source.kind_code for source in desk.region.sources}

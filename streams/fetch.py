@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from math import inf
 from typing import Any, NamedTuple
 
 import uvloop
+from aiokafka.errors import IllegalStateError
 from aiokafka.structs import TopicPartition
 from faust.serializers.schemas import Schema
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
@@ -62,6 +63,20 @@ class FetchSchema(Schema):  # type: ignore[type-arg]  # faust's generics are its
         return message.value
 
 
+class Listed:
+    """Partitions of which records are wanted, as they are at any time: none where there are none.
+
+    aiokafka takes an empty set for all that there are. So what it had of a partition that Faust holds back, such as a
+    standby's changelog, was handed over whenever all others were held back too, and was lost.
+    """
+
+    def __init__(self, partitions: Collection[Any]) -> None:
+        self._partitions = partitions
+
+    def __contains__(self, tp: object) -> bool:
+        return tp in self._partitions
+
+
 class FetchConsumerThread(AIOKafkaConsumerThread):
     """Faust's consumer thread, with a wait at the broker that may be set (Faust's is 1.5 s)."""
 
@@ -92,8 +107,8 @@ class FetchConsumerThread(AIOKafkaConsumerThread):
         timeout: float | None = None,  # noqa: ASYNC109  # Faust's own signature
         max_records: int | None = None,
     ) -> Any:
-        """As Faust does, and take note of whether it was fresh."""
-        records = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
+        """As Faust does, of active partitions alone, and take note of whether it was fresh."""
+        records = await super()._fetch_records(consumer, Listed(active_partitions), timeout, max_records)
         oldest_ms = min((of_partition[0].timestamp for of_partition in records.values() if of_partition), default=inf)
         self._fresh = oldest_ms > (time.time() - FRESH_S) * 1000
         return records
@@ -166,15 +181,17 @@ class FetchConsumer(Consumer):
         generation = self.app.consumer_generation_id
         if records is None or self.should_stop:
             return
+        to_come = {tp for tp, batch in records.items() if batch and tp.topic not in self.fetch_topics}
         if not self.flow_active:
             # What was fetched while the flow stood still is dropped; go back to what was committed.
             await self._start_over()
+            await self._fetch_again(to_come)
             return
         too_early = self._held_back or self._releases != releases
         joined: dict[str, list[Fetch]] = {}
         for tp, batch in records.items():
-            if not self.flow_active or self.app.consumer_generation_id != generation:
-                return  # a rebalance: the position is set again from the committed offsets
+            if not self._goes_on(generation):
+                break  # a rebalance: the position is set again from the committed offsets
             if not batch or not (active is None or tp in active or tp in self._buffered_partitions):
                 continue
             self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
@@ -191,11 +208,29 @@ class FetchConsumer(Consumer):
                     yield tp, self._hand_out((fetch,))
             else:
                 for record in batch:
-                    yield tp, self._to_message(tp, record)
+                    if self._goes_on(generation):
+                        yield tp, self._to_message(tp, record)
+                if self._goes_on(generation):
+                    to_come.discard(tp)
         for fetches in joined.values():
-            if not self.flow_active or self.app.consumer_generation_id != generation:
-                return
+            if not self._goes_on(generation):
+                break
             yield fetches[0].end[0], self._hand_out(tuple(fetches))
+        await self._fetch_again(to_come)
+
+    def _goes_on(self, generation: int) -> bool:
+        """Whether there was no rebalance since then."""
+        return bool(self.flow_active) and self.app.consumer_generation_id == generation
+
+    async def _fetch_again(self, changelogs: set[TP]) -> None:
+        """What was fetched of changelogs and is not handed on comes again, from where the state here is complete."""
+        here = changelogs and changelogs & self.assignment()
+        if not here:
+            return
+        try:
+            await self._thread.seek_wait({tp: self.app.kept_up_to(tp) + 1 for tp in here})
+        except IllegalStateError:  # another worker's meanwhile; its next assignment here begins with a seek
+            return
 
     def _hand_out(self, fetches: tuple[Fetch, ...]) -> ConsumerMessage:
         message = self._to_message(fetches[0].end[0], fetches[0].records[-1])
@@ -284,7 +319,13 @@ class FetchConsumer(Consumer):
             self._releases += 1
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
-        """A new member, or an old one that has come back."""
+        """A new member, or an old one that has come back.
+
+        What is left of changelogs from before goes now, ahead of the question up to where the state is complete. Faust
+        empties their queue each time it lets the flow go on; but at the end of a recovery, standbys' changelogs are
+        being read by then, and what was in the queue was lost. So HotspotApp's queue is left alone by that.
+        """
+        self.app.tables.changelog_queue.clear()
         self._thread.heard_at = time.monotonic()
         await super().on_partitions_assigned(assigned, generation_id)
 

@@ -72,7 +72,8 @@ class Monitoring:
     def __init__(
         self,
         settings: Settings,
-        build: Callable[[str], RegionMonitor | None],
+        described: Collection[str],
+        build: Callable[[str], RegionMonitor],
         send: Send,
         flush: Callable[[], Awaitable[None]],
         accounting: Accounting,
@@ -80,7 +81,9 @@ class Monitoring:
         clock: Clock,
         membership: Membership | None = None,
     ) -> None:
-        self._build, self._send, self._flush, self._accounting = build, send, flush, accounting
+        """`described`: regions that this worker has a file of; `build` makes what such a region starts from."""
+        self._described, self._build = described, build
+        self._send, self._flush, self._accounting = send, flush, accounting
         self._record, self._clock = record, clock
         self._membership = membership or Alone()
         self._replay = settings.clock == "replay"
@@ -122,8 +125,7 @@ class Monitoring:
         """A region as this worker holds it, restored from its state at first; None if no file describes it."""
         if region in self._held:
             return self._held[region]
-        monitor = self._build(region)
-        if monitor is None:
+        if region not in self._described:
             return None
         # From before a rebalance: under the epoch that is taken now it must write nothing any more.
         await asyncio.gather(*self._under_way.get(region, ()), return_exceptions=True)
@@ -134,6 +136,7 @@ class Monitoring:
             await self._publish(saved.outbox)
             self._held[region] = kept
             return kept
+        monitor = await self._in_kernel_thread(lambda: self._build(region))
         if saved.parts:
             await self._in_kernel_thread(lambda: monitor.restore(saved.parts))
             await self._in_kernel_thread(give_back)

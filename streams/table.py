@@ -97,6 +97,11 @@ class StateTable(faust.Table):  # type: ignore[misc]  # faust is untyped here
         self.data.note(partition, key)
         return sent
 
+    def kept_up_to(self, tp: Any) -> int:
+        """The last offset of a changelog partition up to which nothing is missing here; -1 for none."""
+        place = self.persisted_offset(tp)
+        return -1 if place is None else int(place)
+
     async def written(self) -> None:
         """Return when the broker has everything that was written up to now.
 

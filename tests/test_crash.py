@@ -124,7 +124,10 @@ class Broker:
                 self.committed += 1
 
         trail = AuditTrail("worker", TOPICS.audit, send, lambda: latest_heads(entries_of(self.trail)), lambda: NOW)
-        monitoring = Monitoring(SETTINGS, build, send, flush, Accounting(Metrics()), trail.record, clock=lambda: NOW)
+        accounting = Accounting(Metrics())
+        monitoring = Monitoring(
+            SETTINGS, {"hampshire"}, build, send, flush, accounting, trail.record, clock=lambda: NOW
+        )
         try:
             asyncio.run(work())
         except DiedError:

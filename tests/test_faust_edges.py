@@ -11,6 +11,7 @@ from typing import Any
 
 import faust
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.exceptions import KeyDecodeError
 from faust.transport.drivers.aiokafka import Consumer
 from faust.types import TP
@@ -18,9 +19,10 @@ from faust.types import TP
 from schemas.settings import Settings
 from streams import app as composition
 from streams.app import Worker
-from streams.fetch import Fetch, FetchConsumer
+from streams.fetch import Fetch, FetchConsumer, Listed
+from streams.topics import Topics
 from tests.builders import hampshire
-from tests.running import Installation
+from tests.running import Installation, publish, until
 
 AGENTS = {"hotspot.ingest.ed", "hotspot.ingest.police", "hotspot.ingest.feedback", "hotspot.monitor", "hotspot.deliver"}
 PLACE = TP("located", 0)
@@ -210,6 +212,47 @@ async def test_a_write_that_the_broker_refuses_is_an_error_of_who_waits_for_it(w
     refused.set_exception(OSError("the broker does not take it"))
     with pytest.raises(OSError, match="does not take it"):
         await worker._table.written()
+
+
+@pytest.mark.connected
+async def test_aiokafka_takes_no_partitions_for_all_of_them_and_ours_gets_none(native: Installation) -> None:
+    """Where all others are held back, a standby would read its changelog into the void."""
+    settings = native.settings()
+    publish(settings, Topics(settings.prefix).feedback, [(b"key", b"value")] * 3)
+    places = [TopicPartition(Topics(settings.prefix).feedback, number) for number in range(2)]
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        consumer.assign(places)
+        await until(lambda: bool(consumer._fetcher._records), "records are fetched")
+        wanted: set[TopicPartition] = set()
+        listed = Listed(wanted)
+        assert await consumer._fetcher.fetched_records(listed, timeout=0.1) == {}
+        naive = await consumer._fetcher.fetched_records(wanted, timeout=0.1)
+        assert sum(map(len, naive.values())) == 3
+        # one that is let go on is handed over, also where it is asked for already
+        await consumer.seek_to_beginning(*places)
+        await until(lambda: bool(consumer._fetcher._records), "they are fetched again")
+        wanted.update(places)
+        again = await consumer._fetcher.fetched_records(listed, timeout=5)
+        assert sum(map(len, again.values())) == 3
+    finally:
+        await consumer.stop()
+
+
+async def test_faust_empties_the_queue_of_a_standby_as_it_lets_the_flow_go_on_and_ours_does_not(
+    app: Any, worker: Worker
+) -> None:
+    for faust_app, left in ((app, 0), (worker.faust, 1)):
+        queue = faust_app.tables.changelog_queue
+        queue.force_put_nowait("what a standby has read")
+        faust_app.flow_control.resume()
+        assert queue.qsize() == left
+    assert queue.maxsize == worker.faust.conf.stream_buffer_maxsize
+    # but an assignment begins anew, from where the state is complete
+    with suppress(Exception):  # without a broker it gets no further
+        await worker.faust.consumer.on_partitions_assigned(set())
+    assert queue.qsize() == 0
 
 
 async def test_state_comes_back_from_the_changelog_as_the_bytes_that_were_written(app: Any, worker: Worker) -> None:

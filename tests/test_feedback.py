@@ -173,6 +173,7 @@ async def test_the_monitor_takes_it_once_however_often_it_is_delivered() -> None
     for _ in range(2):  # the second time another worker took over, and is handed the same again
         monitoring = Monitoring(
             settings(),
+            {"hampshire"},
             lambda region: RegionMonitor(hampshire(), DetectionSettings()),
             sent,
             flush,

@@ -8,11 +8,13 @@ from typing import Any, NamedTuple
 
 import faust
 import pytest
+from aiokafka.errors import IllegalStateError
 from faust.types import TP
 
 from streams.fetch import FAUST_VERSION, GATHER_S, Fetch, FetchConsumer, FetchTransport
 
 LOCATED = TP("located", 0)
+CHANGELOG = TP("state-changelog", 1)
 NORTH, SOUTH = TP("police", 0), TP("police", 3)
 
 
@@ -40,6 +42,7 @@ async def consumer() -> Any:
     app.joined_topics = frozenset({"police"})
     app.fetch_wait_ms = 500
     app.transport = FetchTransport(app.conf.broker_consumer, app)
+    app.kept_up_to = lambda tp: 3
     app.topics._acking_topics.update({"located", "police"})
     return FetchConsumer(
         app.transport, callback=_nothing, on_partitions_revoked=_nothing, on_partitions_assigned=_nothing
@@ -228,6 +231,78 @@ async def test_nothing_is_handed_out_until_the_flow_goes_on_after_the_seek(
     assert seeks == 2
     await consumer.on_partitions_revoked(set())
     assert await getmany() == []
+
+
+@pytest.fixture
+def sought(consumer: FetchConsumer, monkeypatch: pytest.MonkeyPatch) -> dict[TP, int]:
+    """Where the consumer of a changelog, of which five records arrive, was told to go on."""
+    found: dict[TP, int] = {}
+
+    async def arrives(_: float) -> tuple[Any, Any]:
+        records = [Record(CHANGELOG.topic, CHANGELOG.partition, offset) for offset in range(4, 9)]
+        return {CHANGELOG: records}, consumer._active_partitions
+
+    async def seek(places: dict[TP, int]) -> None:
+        found.update(places)
+
+    async def seek_to_committed() -> dict[TP, int]:
+        return {}
+
+    monkeypatch.setattr(consumer, "_wait_next_records", arrives)
+    monkeypatch.setattr(consumer, "seek_to_committed", seek_to_committed)
+    monkeypatch.setattr(consumer, "highwater", lambda tp: 9)
+    monkeypatch.setattr(consumer, "assignment", lambda: {CHANGELOG})
+    monkeypatch.setattr(consumer._thread, "seek_wait", seek)
+    consumer._active_partitions = {CHANGELOG}
+    return found
+
+
+async def test_a_changelog_is_handed_on_record_by_record(consumer: FetchConsumer, sought: dict[TP, int]) -> None:
+    assert [message.offset async for _, message in consumer.getmany(1.0)] == [4, 5, 6, 7, 8]
+    assert sought == {}
+
+
+async def test_what_is_fetched_of_a_changelog_that_is_held_back_comes_again(
+    consumer: FetchConsumer, sought: dict[TP, int]
+) -> None:
+    consumer._active_partitions = set()
+    assert [message.offset async for _, message in consumer.getmany(1.0)] == []
+    assert sought == {CHANGELOG: 4}
+
+
+async def test_what_is_fetched_of_a_changelog_while_the_flow_stands_still_comes_again(
+    consumer: FetchConsumer, sought: dict[TP, int]
+) -> None:
+    consumer.stop_flow()
+    assert [message.offset async for _, message in consumer.getmany(1.0)] == []
+    assert sought == {CHANGELOG: 4}
+
+
+async def test_the_rest_of_a_changelog_comes_again_after_a_rebalance(
+    consumer: FetchConsumer, sought: dict[TP, int]
+) -> None:
+    """From where the state is complete: what was handed on may have been in a queue that was emptied."""
+    seen = []
+    async for _, message in consumer.getmany(1.0):
+        seen.append(message.offset)
+        if message.offset == 5:
+            consumer.stop_flow()
+    assert seen == [4, 5]
+    assert sought == {CHANGELOG: 4}
+
+
+async def test_a_changelog_that_is_another_workers_by_now_is_left_to_it(
+    consumer: FetchConsumer, sought: dict[TP, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def gone(_: dict[TP, int]) -> None:
+        raise IllegalStateError("not assigned")
+
+    consumer.stop_flow()
+    monkeypatch.setattr(consumer._thread, "seek_wait", gone)
+    assert [message.offset async for _, message in consumer.getmany(1.0)] == []
+    monkeypatch.setattr(consumer, "assignment", set)
+    assert [message.offset async for _, message in consumer.getmany(1.0)] == []
+    assert sought == {}
 
 
 class Fetcher:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,7 +15,7 @@ from alerts.publication import LEAST_ADDRESSES, REMEMBERED_WEEKS, Ledger, Public
 from schemas.addresses import load_addresses
 from schemas.base import moment
 from schemas.detection import DAY_S
-from schemas.region import RegionFileError, load_region
+from schemas.region import Bounds, RegionFileError, load_region
 from tests.builders import GUILDHALL_CELL, NOW, ROOT, detection, hampshire
 from tests.builders_disclosure import FULL, GRID, IX, IY, LOCAL, MERGE_S, as_polygons, at, records
 
@@ -147,7 +149,7 @@ def test_weeks_are_those_of_the_regions_clock() -> None:
 
 
 def test_postcodes_are_addresses_of_cells() -> None:
-    addresses = load_addresses(hampshire())
+    addresses = load_addresses([hampshire()])["hampshire"]
     assert addresses is not None
     assert addresses[GUILDHALL_CELL] > 8
     cut = Publication(addresses)
@@ -157,6 +159,21 @@ def test_postcodes_are_addresses_of_cells() -> None:
 
 def test_elsewhere_addresses_are_not_known_and_postcodes_are_refused() -> None:
     chicago = load_region(ROOT / "regions" / "chicago.toml")
-    assert load_addresses(chicago) is None
+    assert load_addresses([chicago]) == {"chicago": None}
     with pytest.raises(RegionFileError, match="its crs is not British"):
-        load_addresses(chicago.model_copy(update={"addresses": "postcodes"}))
+        load_addresses([chicago.model_copy(update={"addresses": "postcodes"})])
+
+
+def test_many_regions_are_given_what_each_would_be_given_alone() -> None:
+    bounds = Bounds(west=-1.6, south=50.95, east=-1.2, north=51.1)
+    part = hampshire().model_copy(update={"id": "part", "cell_m": 500, "bounds": bounds})
+    chicago = load_region(ROOT / "regions" / "chicago.toml")
+    together = load_addresses([hampshire(), chicago, part])
+    assert list(together) == ["hampshire", "chicago", "part"]
+    assert together == {**load_addresses([hampshire()]), **load_addresses([chicago]), **load_addresses([part])}
+    whole, coarse = together["hampshire"], together["part"]
+    assert whole is not None and coarse is not None
+    inside = Counter[tuple[int, int]]()
+    for (ix, iy), count in whole.items():
+        inside[ix // 2, iy // 2] += count
+    assert coarse and all(inside[cell] == count for cell, count in coarse.items())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import timedelta
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from chaos.installation import DETECTION, write_region
 from chaos.outcome import read_topic
 from chaos.records import chaos_region
+from chaos.round import running
 from chaos.workers import Place, WorkerProcess
 from processors.records import RecordStore
 from schemas.base import utc_now
@@ -27,6 +29,8 @@ pytestmark = [pytest.mark.connected, pytest.mark.timeout(1200)]
 QUIET = 40
 HOT = 3_000
 LONG_S = 240.0
+#: Characters of a worker's log that are shown where a test fails.
+TOLD = 8_000
 
 
 def region(name: str) -> RegionFile:
@@ -59,7 +63,7 @@ def incidents(name: str, count: int, first: int = 0) -> list[tuple[bytes | None,
 
 
 class Group:
-    """Two workers of one installation, each a process."""
+    """Two workers of one installation, each a process that is started again when it ends by itself."""
 
     def __init__(self, settings: Settings, places: list[Path], directory: Path) -> None:
         self.settings, self.directory = settings, directory
@@ -89,11 +93,10 @@ def group(native: Installation, tmp_path: Path) -> Iterator[Group]:
     )
     create_topics(settings)
     group = Group(settings, files, tmp_path)
+    with running(group.workers):
+        yield group
     for worker in group.workers:
-        worker.run()
-    yield group
-    for worker in group.workers:
-        worker.finish()
+        print(worker.log.read_text()[-TOLD:])
 
 
 def kept(settings: Settings, names: list[str]) -> dict[str, int]:
@@ -120,7 +123,7 @@ async def test_a_hot_region_beside_quiet_ones_a_take_over_and_a_region_that_is_a
     await until(lambda: kept(settings, names) == expected, "all regions have all records", LONG_S)
 
     # one of the two is killed while both have work, and for good: the other takes over
-    group.workers[0].kill(away_s=LONG_S)
+    group.workers[0].kill(away_s=inf)
     publish(settings, police, [m for name in names for m in incidents(name, 1, first=HOT)])
     expected = {name: count + 1 for name, count in expected.items()}
     await until(lambda: kept(settings, names) == expected, "one worker has all regions", LONG_S)
