@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from aiokafka.errors import KafkaError
 
 from alerts import monitor as heart
 from alerts.audit import latest_heads
@@ -33,6 +34,7 @@ from streams.state import RegionState
 from streams.topics import Topics
 from tests.builders import NOW, hampshire
 from tests.builders_processors import MONDAY, history, located
+from tests.running import until
 
 DETECTION = DetectionSettings(
     radii_cells=(0, 1, 2),
@@ -47,6 +49,8 @@ SETTINGS = Settings(clock="replay", detection=DETECTION)
 DAYS = 45
 TOPICS = Topics(SETTINGS.prefix)
 POLICE = (int(Kind.POLICE), 0)
+#: A step takes so long where all kernels are yet to be compiled, seconds.
+COMPILED_S = 240.0
 
 
 class DiedError(Exception):
@@ -220,3 +224,45 @@ def test_looks_that_were_due_are_taken_up_without_a_new_record(fetches: list[Fet
     assert dying.live(10_000)
     assert dying.alerts == calm.alerts
     assert dying.state() == calm.state()
+
+
+async def test_a_report_that_the_broker_has_not_taken_keeps_its_fetch_from_being_acknowledged(
+    fetches: list[Fetch],
+) -> None:
+    """What comes after it is computed and written meanwhile. Where it is refused, nothing may follow."""
+    reports: list[asyncio.Future[None]] = []
+    changelog: dict[bytes, bytes] = {}
+
+    async def send(topic: str, key: bytes | None, value: bytes, headers: Any = ()) -> Awaitable[Any]:
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if topic == TOPICS.detections:
+            reports.append(done)
+        else:
+            done.set_result(None)
+        return done
+
+    async def nothing(*_: Any) -> None: ...
+
+    def offset() -> int:
+        return RegionState(dict(changelog)).load("hampshire").next_offset
+
+    accounting = Accounting(Metrics())
+    monitoring = Monitoring(SETTINGS, {"hampshire"}, build, send, nothing, accounting, nothing, clock=lambda: NOW)
+    state, left = RegionState(changelog), iter(fetches)
+    try:
+        begun: list[asyncio.Future[Any]] = []
+        while not reports:
+            begun.append(asyncio.ensure_future(await monitoring.handle(next(left), state)))
+            await until(lambda: bool(reports) or begun[-1].done(), "a report, or nothing to report", COMPILED_S)
+        first, before = begun[-1], offset()
+        second = asyncio.ensure_future(await monitoring.handle(next(left), state))
+        await until(lambda: offset() > before, "the next one is written, too", COMPILED_S)
+        assert not first.done()
+        reports[0].set_exception(KafkaError("refused"))
+        with pytest.raises(KafkaError, match="refused"):
+            await first
+        with pytest.raises(KafkaError, match="refused"):
+            await (await monitoring.handle(next(left), state))
+        second.cancel()
+    finally:
+        monitoring.stop()
