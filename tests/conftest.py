@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+# Else its plugin for pytest imports it when all is done, and Python 3.11 cannot compile any more after kernels ran.
+import hypothesis  # noqa: F401
 import pytest
 
 from alerts.monitor import LookOutcome, RegionMonitor
