@@ -3,7 +3,8 @@
 Faust spends about 0.1 ms on a message before any work is done. Here that is spent once for each fetch, and of topics
 whose agent does not care for partitions once for all that was fetched of them at a time. The subclass
 replaces private parts of `faust.transport.consumer.Consumer` of 0.15.3, so the version is pinned and a test holds the
-pin to it. Topics that are not named as fetch topics (changelogs) keep Faust's own path.
+pin to it. Topics that are not named as fetch topics (changelogs) keep Faust's own path, but nothing of them is
+lost on it.
 
 Offsets: Faust keeps a list of acknowledged offsets and looks for gaps. A fetch is one span of offsets, so here each
 partition has a queue of the fetches handed out, and what may be committed is the end of its acknowledged head.
