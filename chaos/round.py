@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import threading
 import time
@@ -30,6 +31,8 @@ STALL_S = 300.0
 CALM_S = 1.5
 #: What a worker logs that did not stop within its deadline.
 LATE: Final = "worker had not stopped after"
+#: A line of its log that may say why one ended as it did.
+GRAVE: Final = re.compile(r'"level": "critical"|^Fatal Python error')
 #: How those end that had to be killed.
 KILLED: Final = (-signal.SIGABRT, -signal.SIGKILL)
 
@@ -256,8 +259,10 @@ def finish(workers: Sequence[WorkerProcess], report: Report) -> None:
     """
     for worker in workers:
         code = worker.finish()
-        sentence = f"worker {worker.number} ended with code {code}: see {worker.log}"
-        if code in KILLED or (code and LATE in worker.log.read_text(encoding="utf-8", errors="replace")):
+        log = worker.log.read_text(encoding="utf-8", errors="replace")
+        last = next((line for line in reversed(log.splitlines()) if GRAVE.search(line)), "")
+        sentence = f"worker {worker.number} ended with code {code}: see {worker.log} {last}".rstrip()
+        if code in KILLED or (code and LATE in log):
             report.late.append(sentence)
         elif code not in (0, -signal.SIGTERM):
             report.wrong.append(sentence)

@@ -123,6 +123,7 @@ class Worker:
         self._tasks: list[asyncio.Task[None]] = []
         self.failure: BaseException | None = None
         self.stopped = asyncio.Event()
+        self._stopping = False
         self._directory = TemporaryDirectory(prefix="hotspot-worker-")
         self.faust = self._build_faust()
         self.store = EpisodeStore(settings.redis_url, settings.prefix)
@@ -190,7 +191,10 @@ class Worker:
         try:
             await self.faust.start()
         except Exception as error:
-            self.fail(error)  # services that did start ignore that they are cancelled: only an exit ends them
+            if self._stopping:  # what is stopped half way up complains in many ways
+                log.info("stopped as it started: %r", error)
+            else:
+                self.fail(error)  # services that did start ignore that they are cancelled: only an exit ends them
             return
         self._tasks = [asyncio.create_task(self._observe_forever()), asyncio.create_task(self._watch_forever())]
         if self.settings.clock == "wall":
@@ -206,6 +210,7 @@ class Worker:
         Returns whether that was enough. Where it was not, nothing is lost, since what is not acknowledged is read
         again; but threads may be left that keep the process from ending by itself.
         """
+        self._stopping = True
         stopping = asyncio.create_task(self._stop())
         # Not asyncio.timeout: it cancels and waits, and some of Faust's services take no notice of that.
         await asyncio.wait({stopping}, timeout=STOP_S)

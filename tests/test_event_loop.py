@@ -108,3 +108,24 @@ async def test_a_worker_at_rest_stops_in_time(embedded: Installation) -> None:
     worker = app.Worker(embedded.settings(), [hampshire()])
     await worker.start()
     assert await worker.stop()
+
+
+async def test_a_worker_told_to_stop_as_it_starts_has_not_failed(
+    embedded: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = app.Worker(embedded.settings(), [hampshire()])
+    transport: Any = worker.faust.transport
+    half_way = asyncio.Event()
+
+    async def interrupted(owner: Any, client: Any, topic: str, *more: Any, **options: Any) -> None:
+        half_way.set()
+        await until(lambda: bool(worker.faust.should_stop), "the worker was stopped")
+        # Another that waits for the same topic is cancelled by that; what waits here then meets an invalid state.
+        transport._topic_waiters[topic].fut.cancel()
+
+    monkeypatch.setattr(transport, "_really_create_topic", interrupted)
+    starting = asyncio.create_task(worker.start())
+    await asyncio.wait_for(half_way.wait(), 90)
+    assert await worker.stop()
+    await asyncio.wait_for(starting, 10)
+    assert worker.failure is None
