@@ -69,8 +69,11 @@ async def worker(settings: Settings, records: int) -> dict[str, float]:
 
     running.ingest.handle = handle  # type: ignore[method-assign]
     await running.start()
-    await _until(lambda: running.failure is not None or running.accounting.settled >= records)
-    await _until(lambda: running.failure is not None or _all_committed(running))
+    try:
+        await _until(lambda: running.failure is not None or running.accounting.settled >= records)
+        await _until(lambda: running.failure is not None or _all_committed(running))
+    except TimeoutError as error:
+        raise TimeoutError(f"{error}: {_standing(running, records)}") from error
     ended, busy = time.perf_counter(), time.process_time() - busy
     if running.failure is not None:
         raise running.failure
@@ -83,7 +86,21 @@ def _all_committed(running: Worker) -> bool:
     """Whether the group has committed the ends of the source topics and of the located topic."""
     topics = running.topics
     committed = running.faust.consumer._committed_offset
-    return all(committed.get(tp, 0) == end for tp, end in _ends(running, (topics.ed, topics.police, topics.located)))
+    return all(
+        (committed.get(tp) or 0) == end for tp, end in _ends(running, (topics.ed, topics.police, topics.located))
+    )
+
+
+def _standing(running: Worker, records: int) -> str:
+    """How far a worker has come that did not come to the end."""
+    topics, consumer = running.topics, running.faust.consumer
+    read, committed = consumer._read_offset, consumer._committed_offset
+    partitions = [
+        f"{tp.topic} {tp.partition} read to {read.get(tp)}, committed to {committed.get(tp)} of {end}"
+        for tp, end in _ends(running, (topics.ed, topics.police, topics.located))
+    ]
+    settled = f"{running.accounting.settled} of {records} records settled {dict(running.accounting.outcomes)}"
+    return f"{settled}; {running.unready() or 'ready'}; {'; '.join(partitions)}"
 
 
 def _ends(running: Worker, topics: Iterable[str]) -> Iterator[tuple[TP, int]]:
