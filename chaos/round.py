@@ -31,7 +31,9 @@ STALL_S = 300.0
 CALM_S = 1.5
 #: What a worker logs that did not stop within its deadline.
 LATE: Final = "worker had not stopped after"
-#: A line of its log that may say why one ended as it did.
+#: What Faust logs as a worker starts.
+STARTING: Final = "[^HotspotApp]: Starting..."
+#: A line that says that a worker cannot go on.
 GRAVE: Final = re.compile(r'"level": "critical"|^Fatal Python error')
 #: How those end that had to be killed.
 KILLED: Final = (-signal.SIGABRT, -signal.SIGKILL)
@@ -259,13 +261,18 @@ def finish(workers: Sequence[WorkerProcess], report: Report) -> None:
     """
     for worker in workers:
         code = worker.finish()
+        if code in (0, -signal.SIGTERM):
+            continue
         log = worker.log.read_text(encoding="utf-8", errors="replace")
-        last = next((line for line in reversed(log.splitlines()) if GRAVE.search(line)), "")
-        sentence = f"worker {worker.number} ended with code {code}: see {worker.log} {last}".rstrip()
-        if code in KILLED or (code and LATE in log):
-            report.late.append(sentence)
-        elif code not in (0, -signal.SIGTERM):
-            report.wrong.append(sentence)
+        late = code in KILLED or LATE in log
+        sentence = f"worker {worker.number} ended with code {code}: see {worker.log} {last_words(log)}".rstrip()
+        (report.late if late else report.wrong).append(sentence)
+
+
+def last_words(log: str) -> str:
+    """The line that may say why a worker ended as it did, of its last start; empty where there is none."""
+    lines = log.rpartition(STARTING)[2].splitlines()
+    return next((line for line in reversed(lines) if GRAVE.search(line)), "")
 
 
 @contextmanager

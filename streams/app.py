@@ -196,6 +196,8 @@ class Worker:
             else:
                 self.fail(error)  # services that did start ignore that they are cancelled: only an exit ends them
             return
+        if self._stopping:
+            return
         self._tasks = [asyncio.create_task(self._observe_forever()), asyncio.create_task(self._watch_forever())]
         if self.settings.clock == "wall":
             self._tasks.append(asyncio.create_task(self._tick_forever()))

@@ -21,6 +21,7 @@ from chaos.plan import QUICK, Scale, Trouble, plan_round
 from chaos.poison import REASONS
 from chaos.proxy import Line, Proxy
 from chaos.records import Log, Refused, build_log, canonical, chaos_region
+from chaos.round import last_words
 from chaos.workers import environment
 from schemas.alert import AlertReason, EpisodeState, alert_event
 from schemas.located import HEARTBEAT, KIND_NAMES
@@ -237,6 +238,14 @@ def test_a_line_passes_falls_silent_and_is_cut() -> None:
                 socket.create_connection((HOST, proxy.port), 5).recv(10)
         finally:
             proxy.stop()
+
+
+def test_the_last_words_of_a_worker_are_those_of_its_last_start() -> None:
+    start = '{"level": "info", "message": "[^HotspotApp]: Starting..."}'
+    grave = '{"level": "critical", "message": "worker stops: refused"}'
+    assert last_words(f"{start}\n{grave}\nafterwards\n") == grave
+    assert last_words(f"{start}\nFatal Python error: Aborted\n\nThread 1\n") == "Fatal Python error: Aborted"
+    assert last_words(f"{start}\n{grave}\n{start}\nall well\n") == ""
 
 
 # --- rounds ------------------------------------------------------------------------------------------------------
