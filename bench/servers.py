@@ -14,7 +14,7 @@ from confluent_kafka import Producer
 
 from bench.source import BenchDataMissingError
 from schemas.settings import Settings
-from streams.topics import LARGEST_MESSAGE, create_topics
+from streams.topics import LARGEST_MESSAGE, ORDERLY, create_topics
 from tests.servers.kafka import KafkaServer
 from tests.servers.process import ServerMissingError
 from tests.servers.redis_server import RedisServer
@@ -74,7 +74,7 @@ def publish(settings: Settings, messages: Iterable[Message]) -> int:
             "bootstrap.servers": settings.bootstrap,
             "linger.ms": 20,
             "message.max.bytes": LARGEST_MESSAGE,
-            "enable.idempotence": True,  # else a batch that is sent again may pass another
+            **ORDERLY,
         }
     )
     refused: list[object] = []

@@ -17,7 +17,7 @@ from schemas.detection import HOUR_S, DetectionSettings
 from schemas.located import Kind
 from schemas.region import RegionFile
 from schemas.settings import Settings
-from streams.topics import LARGEST_MESSAGE, Topics, create_topics, delete_topics
+from streams.topics import LARGEST_MESSAGE, ORDERLY, Topics, create_topics, delete_topics
 
 #: Small enough to be learned from a few weeks, within a second.
 DETECTION = DetectionSettings(
@@ -88,7 +88,7 @@ class Run:
         producer = Producer(
             {
                 "bootstrap.servers": self.settings.bootstrap,
-                "enable.idempotence": True,
+                **ORDERLY,
                 "message.max.bytes": LARGEST_MESSAGE,
                 "linger.ms": 2,
                 "reconnect.backoff.max.ms": 500,

@@ -17,7 +17,7 @@ from schemas.audit import AuditEntry, AuditEvent, ChainHead
 from schemas.base import Clock, ToldError
 from schemas.settings import Settings
 from streams.metrics import Metrics
-from streams.topics import Topics
+from streams.topics import ORDERLY, Topics
 
 #: So many of the newest messages of each partition are read for the heads of other chains. What is older was named by
 #: those who read when it was new: a writer reads when it begins, and again after each hundred entries or each day.
@@ -127,7 +127,7 @@ def record_now(
     """
     topic = Topics(settings.prefix).audit
     named = read_heads(settings) if heads is None else heads
-    producer = Producer({"bootstrap.servers": settings.bootstrap, "acks": "all", "enable.idempotence": True})
+    producer = Producer({"bootstrap.servers": settings.bootstrap, **ORDERLY})
     chain, entries, refused = _new_chain(role), list[AuditEntry](), list[KafkaException]()
 
     def answered(error: Any, _: object) -> None:

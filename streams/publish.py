@@ -12,7 +12,7 @@ from schemas.located import Kind
 from schemas.region import RegionFile
 from schemas.settings import Settings
 from streams.incident_file import SourceMessage
-from streams.topics import LARGEST_MESSAGE, Topics
+from streams.topics import LARGEST_MESSAGE, ORDERLY, Topics
 
 
 class Publisher:
@@ -24,8 +24,7 @@ class Publisher:
             {
                 "bootstrap.servers": settings.bootstrap,
                 "linger.ms": 5,
-                "acks": "all",
-                "enable.idempotence": True,
+                **ORDERLY,
                 "message.max.bytes": LARGEST_MESSAGE,
                 "queue.buffering.max.messages": 50_000,
             }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -14,6 +15,9 @@ from schemas.settings import Settings
 DAY_MS = 86_400_000
 #: No message of ours is larger: packed weeks of a big region, dead letters of the largest message that is read.
 LARGEST_MESSAGE = 16 * 1024 * 1024
+#: For a producer whose messages must all come, once, in order. So it has one request under way: where the first to a
+#: new leader of a partition is refused and the next is taken, the first, sent again, passes for one that is there.
+ORDERLY: Final = {"acks": "all", "enable.idempotence": True, "max.in.flight.requests.per.connection": 1}
 #: A worker that takes over reads what the broker has not compacted yet, above all the open segment. So segments are
 #: small, and compacted when a quarter of them is out of date.
 CHANGELOG = {

@@ -58,6 +58,7 @@ if __name__ == "__main__":
         {
             "bootstrap.servers": os.environ["HOTSPOT_BOOTSTRAP"],
             "enable.idempotence": True,  # acknowledged by all replicas, and not doubled by a retry
+            "max.in.flight.requests.per.connection": 1,  # nor lost where a partition has a new leader
             "message.timeout.ms": 30_000,
             # Add what your principal needs: "security.protocol", "sasl.mechanism", "sasl.username", ...
         }
