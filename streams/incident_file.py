@@ -168,7 +168,7 @@ def _details(kind: Kind, row: Mapping[str, str], source_id: str) -> dict[str, An
 
 def _number(text: str) -> float | int | str:
     """A number where the text is one; else the text, which the contract then refuses."""
-    for convert in (int, float):
+    for convert in (float,) if "." in text else (int, float):
         try:
             return convert(text)
         except ValueError:
