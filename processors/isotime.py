@@ -2,41 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 from numba import njit
 
 from processors.arrays import Bytes, Ints
+from processors.lines import NEWLINE, count_lines, lines_of
 
 #: Stands for a text that is no time.
 NO_TIME: Final = -(2**63)
 _MINUTE_US: Final = 60_000_000
-_NEWLINE, _DOT, _PLUS, _Z = ord("\n"), ord("."), ord("+"), ord("Z")
+_DOT, _PLUS, _MINUS, _COLON, _T, _Z = (ord(sign) for sign in ".+-:TZ")
 _ZERO: Final = ord("0")
+_DIGITS: Final = 6
 
 
-def read_times(texts: Iterable[str]) -> Ints:
-    """Microseconds since 1970-01-01T00:00Z of each text, which must be of the form 2026-03-01T22:15:00.123456+01:00.
+def read_times(texts: Sequence[str]) -> Ints:
+    """Microseconds since 1970-01-01T00:00Z of each text of the form 2026-03-01T22:15:00.123456+01:00.
 
-    The fraction may have one to six digits or be missing, and Z may stand for +00:00. Days that no month has and hours
-    that no day has are NO_TIME; so is the empty text.
+    The fraction may have one to six digits or be missing, and Z may stand for +00:00. Texts of any other form are
+    NO_TIME; so are days that no month has and hours that no day has.
     """
-    lines = "\n".join([*texts, ""]).encode()
-    found: Ints = _read_lines(np.frombuffer(lines, np.uint8))
+    found: Ints = _read_lines(lines_of(texts))
     return found
 
 
 @njit(cache=True, nogil=True)
 def _read_lines(lines: Bytes) -> Ints:
-    n = 0
-    for byte in lines:
-        n += byte == _NEWLINE
-    found = np.empty(n, np.int64)
+    found = np.empty(count_lines(lines), np.int64)
     begin, n = 0, 0
     for i in range(lines.size):
-        if lines[i] == _NEWLINE:
+        if lines[i] == NEWLINE:
             found[n] = _read(lines, begin, i)
             n += 1
             begin = i + 1
@@ -45,9 +43,13 @@ def _read_lines(lines: Bytes) -> Ints:
 
 @njit(cache=True, nogil=True)
 def _number(lines: Bytes, begin: int, end: int) -> int:
+    """The number that digits make; far below zero where they are not all digits."""
     value = 0
     for i in range(begin, end):
-        value = value * 10 + int(lines[i]) - _ZERO
+        digit = int(lines[i]) - _ZERO
+        if digit < 0 or digit > 9:
+            return -1_000_000
+        value = value * 10 + digit
     return value
 
 
@@ -58,26 +60,39 @@ def _read(lines: Bytes, begin: int, end: int) -> int:
     year, month = _number(lines, begin, begin + 4), _number(lines, begin + 5, begin + 7)
     day, hour = _number(lines, begin + 8, begin + 10), _number(lines, begin + 11, begin + 13)
     minute, second = _number(lines, begin + 14, begin + 16), _number(lines, begin + 17, begin + 19)
-    if month < 1 or month > 12 or day < 1 or day > _days(year, month) or hour > 23 or minute > 59 or second > 59:
+    if year < 1 or month < 1 or month > 12 or day < 1 or day > _days(year, month):
+        return NO_TIME
+    if hour < 0 or hour > 23 or minute < 0 or minute > 59 or second < 0 or second > 59:
+        return NO_TIME
+    if lines[begin + 4] != _MINUS or lines[begin + 7] != _MINUS or lines[begin + 10] != _T:
+        return NO_TIME
+    if lines[begin + 13] != _COLON or lines[begin + 16] != _COLON:
         return NO_TIME
     at = begin + 19
     micros = 0
     if lines[at] == _DOT:
         at += 1
         digits = 0
-        while at < end and _ZERO <= lines[at] <= _ZERO + 9:
+        while _ZERO <= lines[at] <= _ZERO + 9 and digits < _DIGITS:
             micros = micros * 10 + int(lines[at]) - _ZERO
             digits += 1
             at += 1
-        for _ in range(digits, 6):
+        if digits == 0:
+            return NO_TIME
+        for _ in range(digits, _DIGITS):
             micros *= 10
     minutes = (_epoch_day(year, month, day) * 24 + hour) * 60 + minute
-    if lines[at] != _Z:
-        off_hours, off_minutes = _number(lines, at + 1, at + 3), _number(lines, at + 4, at + 6)
-        if off_hours > 23 or off_minutes > 59:
+    if lines[at] == _Z:
+        at += 1
+    elif (lines[at] == _PLUS or lines[at] == _MINUS) and at + 6 == end and lines[at + 3] == _COLON:
+        off_hours, off_minutes = _number(lines, at + 1, at + 3), _number(lines, at + 4, end)
+        if off_hours < 0 or off_hours > 23 or off_minutes < 0 or off_minutes > 59:
             return NO_TIME
         offset = off_hours * 60 + off_minutes
         minutes -= offset if lines[at] == _PLUS else -offset
+        at = end
+    if at != end:
+        return NO_TIME
     return int(minutes * _MINUTE_US + second * 1_000_000 + micros)
 
 

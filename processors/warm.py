@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from processors.detector import Detector
+from processors.identifiers import are_impersonal, are_record_ids
+from processors.isotime import read_times
 from processors.localtime import DAY_S
 from processors.runs import Steps
 from processors.tracking import Tracker
@@ -44,6 +46,8 @@ def warm_up() -> None:
     other = Detector(_SETTINGS, ZoneInfo("UTC"))
     other.restore(detector.snapshot())
     other.look(last + 40 * DAY_S)
+    for read in (read_times, are_impersonal, are_record_ids):
+        read(["2026-01-01T00:00:00Z"])
 
 
 def _rows() -> LocatedArray:

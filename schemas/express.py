@@ -1,159 +1,160 @@
 """The common form of source events, for judging many at once without a line of Python: a strict part of the contract.
 
-What passes here keeps the contract of schemas/events.py, with the same values; what does not pass is not refused, but
-judged by the contract itself, which knows the reasons. Texts pass only where no pattern of schemas/personal.py could
-match, times only in the plainest form of ISO 8601, and heartbeats not at all. Tests hold this to be a part of the
-contract.
+What has this form, and passes what `streams/express.py` asks of its texts and times besides, keeps the contract of
+schemas/events.py, with the same values; what does not is not refused, but judged by the contract itself, which knows
+the reasons. Heartbeats never have it. Tests hold this to be a part of the contract.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import re
+from typing import Annotated, ClassVar, Final, Literal, NamedTuple, TypeAlias
 
-from pydantic_core import CoreConfig, CoreSchema, SchemaValidator, core_schema
-from pydantic_core.core_schema import TypedDictField
+from msgspec import Meta, Raw, Struct
+from msgspec.json import Decoder
 
 from schemas.events import LONGEST_TEXT
-from schemas.located import Kind
+from schemas.located import Kind, Status
 
-#: Two digits cannot be a date, let alone a number of a person; without an @ there is no address.
-_TEXT = r"^[^\d@]*(?:\d[^\d@]*){0,2}$"
-# Numbers of persons have ten digits or more, with nothing but spaces, brackets, dots and hyphens between them (eight
-# behind a plus). So in an identifier there may be nine digits between two characters that are none of these; or eleven
-# and more in one piece without a zero before them, which neither a telephone nor an NHS number has.
-_DIGITS = r"(?:\d(?:[\s().-]*\d){0,8}|[1-9]\d{10,})"
-_LOOSE = r"[^\d@+]*"
-_HARD = r"[^\d@+]*[^\d@+\s().-][^\d@+]*"
-_UUID = r"(?:urn:uuid:)?[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}(?::[0-9]{1,3})?"
-_IDENTIFIER = rf"^(?:{_LOOSE}(?:{_DIGITS}(?:{_HARD}{_DIGITS})*{_LOOSE})?|{_UUID})$"
-# The same within the letters of a record id, of which the first is a letter or a digit.
-_SHORT = r"[A-Za-z._:/-]*"
-_SHORT_HARD = r"[A-Za-z._:/-]*[A-Za-z_:/][A-Za-z._:/-]*"
-_SHORT_DIGITS = r"(?:[0-9](?:[.-]*[0-9]){0,8}|[1-9][0-9]{10,})"
-_RECORD_ID = (
-    rf"^(?:(?:[A-Za-z]{_SHORT})?(?:{_SHORT_DIGITS}(?:{_SHORT_HARD}{_SHORT_DIGITS})*{_SHORT})?"
-    r"|[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}(?::[0-9]{1,3})?)$"
-)
-_2 = "[0-9][0-9]"
-_TIME = rf"^20{_2}-{_2}-{_2}T{_2}:{_2}:{_2}(?:\.[0-9]{{1,6}})?(?:Z|[+-]{_2}:{_2})$"
-_TRACEPARENT = r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"
+#: Codes and free texts pass that match. Two digits cannot be a date, let alone a number of a person; without an @
+#: there is no address.
+PLAIN_TEXT: Final = re.compile(r"[^\d@]*(?:\d[^\d@]*){0,2}")
+
+# Texts of which only the length is judged here.
+_RecordId = Annotated[str, Meta(min_length=1, max_length=64)]
+_Identifier = Annotated[str, Meta(min_length=1, max_length=128)]
+_Code = Annotated[str, Meta(min_length=1, max_length=80)]
+_FreeText = Annotated[str, Meta(max_length=255)]
+_SiteCode = Annotated[str, Meta(pattern=r"^[A-Z0-9]{3,9}\Z")]
+_Traceparent = Annotated[str, Meta(pattern=r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\Z")]
+_Time = str
 
 
-def _must(schema: CoreSchema) -> TypedDictField:
-    return core_schema.typed_dict_field(schema)
+class _Exact(Struct, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """JSON types as they are, and no other fields. Nothing in it can refer to itself, so it is no garbage's part."""
 
 
-def _or(default: int | str, schema: CoreSchema) -> TypedDictField:
-    """A field that may be left out; then it has this value."""
-    return core_schema.typed_dict_field(core_schema.with_default_schema(schema, default=default), required=False)
+class Place(_Exact, kw_only=True):
+    """As in the contract, but that a coordinate may lack its partner."""
+
+    longitude: float | None = None
+    latitude: float | None = None
+    easting: float | None = None
+    northing: float | None = None
+    precision: Literal["point", "street", "area"] = "point"
 
 
-def _may(schema: CoreSchema) -> TypedDictField:
-    """A field that may be left out or null; then it is None."""
-    nullable = core_schema.nullable_schema(schema)
-    return core_schema.typed_dict_field(core_schema.with_default_schema(nullable, default=None), required=False)
+class Revision(_Exact, kw_only=True):
+    """What every revision says; all of it, where a record is withdrawn."""
+
+    record_id: _RecordId
+    revision: Annotated[int, Meta(ge=1, le=4_294_967_295)] = 1
+    recorded_at: _Time
 
 
-def _seen(schema: CoreSchema) -> TypedDictField:
-    """A field that may be left out or null, and that nobody reads here."""
-    return core_schema.typed_dict_field(core_schema.nullable_schema(schema), required=False)
+class Details(Revision, kw_only=True):
+    """What records of both kinds say."""
+
+    occurred_at: _Time
+    incident_ref: _RecordId | None = None
+    place: Place | None = None
 
 
-def _object(**fields: TypedDictField) -> CoreSchema:
-    return core_schema.typed_dict_schema(fields, extra_behavior="forbid")
+class EdDetails(Details, kw_only=True):
+    """An ED attendance."""
+
+    site_code: _SiteCode
+    arrived_at: _Time
+    assault_method: _Code
+    method_description: _FreeText | None = None
+    location_type: _Code
+    location_description: _FreeText | None = None
+    alcohol_involved: bool | None = None
 
 
-def _text(pattern: str, longest: int, shortest: int = 1) -> CoreSchema:
-    return core_schema.str_schema(pattern=pattern, min_length=shortest, max_length=longest)
+class PoliceDetails(Details, kw_only=True):
+    """A police incident."""
+
+    occurred_to: _Time | None = None
+    time_precision: Literal["minute", "hour", "day", "month"] = "minute"
+    category: _Code
+    offence_code: _Code | None = None
+    location_type: _Code | None = None
+    knife: bool | None = None
+    victims: Annotated[int, Meta(ge=1, le=255)] = 1
 
 
-_record_id, _code = _text(_RECORD_ID, 64), _text(_TEXT, 80)
-_time = core_schema.str_schema(pattern=_TIME)
-_number = core_schema.float_schema(allow_inf_nan=False, strict=True)
-_flag = core_schema.bool_schema(strict=True)
-_REVISION = {
-    "record_id": _must(_record_id),
-    "revision": _or(1, core_schema.int_schema(ge=1, le=4_294_967_295, strict=True)),
-    "recorded_at": _must(_time),
-}
-_WITHDRAWAL = _object(**_REVISION)
-_DETAILS = {
-    **_REVISION,
-    "occurred_at": _must(_time),
-    "incident_ref": _may(_record_id),
-    "place": _may(
-        _object(
-            longitude=_may(_number),
-            latitude=_may(_number),
-            easting=_may(_number),
-            northing=_may(_number),
-            precision=_or("point", core_schema.literal_schema(["point", "street", "area"])),
-        )
-    ),
-}
-_ED = _object(
-    **_DETAILS,
-    site_code=_must(core_schema.str_schema(pattern=r"^[A-Z0-9]{3,9}$")),
-    arrived_at=_must(_time),
-    assault_method=_must(_code),
-    method_description=_seen(_text(_TEXT, 255, 0)),
-    location_type=_must(_code),
-    location_description=_seen(_text(_TEXT, 255, 0)),
-    alcohol_involved=_seen(_flag),
-)
-_POLICE = _object(
-    **_DETAILS,
-    occurred_to=_may(_time),
-    time_precision=_or("minute", core_schema.literal_schema(["minute", "hour", "day", "month"])),
-    category=_must(_code),
-    offence_code=_seen(_code),
-    location_type=_seen(_code),
-    knife=_seen(_flag),
-    victims=_or(1, core_schema.int_schema(ge=1, le=255, strict=True)),
-)
+class Event(_Exact, kw_only=True, tag_field="type"):
+    """Attributes of CloudEvents. The source is not judged here, and times are texts still."""
+
+    specversion: Literal["1.0"]
+    id: _Identifier
+    source: str
+    time: _Time | None = None
+    subject: _Identifier | None = None
+    datacontenttype: Literal["application/json"] | None = None
+    dataschema: _FreeText | None = None
+    traceparent: _Traceparent | None = None
+    tracestate: Annotated[str, Meta(max_length=LONGEST_TEXT)] | None = None
+    partitionkey: _FreeText | None = None
+    status: ClassVar[Status]
+
+
+class EdRecorded(Event, kw_only=True, tag="hotspot.ed.attendance.recorded.v1"):
+    """As `EdAttendanceRecorded` of the contract."""
+
+    data: EdDetails
+    status = Status.RECORDED
+
+
+class EdAmended(Event, kw_only=True, tag="hotspot.ed.attendance.amended.v1"):
+    """As `EdAttendanceAmended` of the contract."""
+
+    data: EdDetails
+    status = Status.AMENDED
+
+
+class EdWithdrawn(Event, kw_only=True, tag="hotspot.ed.attendance.withdrawn.v1"):
+    """As `EdAttendanceWithdrawn` of the contract."""
+
+    data: Revision
+    status = Status.WITHDRAWN
+
+
+class PoliceRecorded(Event, kw_only=True, tag="hotspot.police.incident.recorded.v1"):
+    """As `PoliceIncidentRecorded` of the contract."""
+
+    data: PoliceDetails
+    status = Status.RECORDED
+
+
+class PoliceAmended(Event, kw_only=True, tag="hotspot.police.incident.amended.v1"):
+    """As `PoliceIncidentAmended` of the contract."""
+
+    data: PoliceDetails
+    status = Status.AMENDED
+
+
+class PoliceWithdrawn(Event, kw_only=True, tag="hotspot.police.incident.withdrawn.v1"):
+    """As `PoliceIncidentWithdrawn` of the contract."""
+
+    data: Revision
+    status = Status.WITHDRAWN
 
 
 class Express(NamedTuple):
-    """From JSON to dicts in which what was left out is filled in, or None where an event does not pass."""
+    """From JSON to events. Each raises ValueError for what is not of the form, or no JSON."""
 
-    listed: SchemaValidator
-    """An array of events."""
-    named: SchemaValidator
-    """An object whose values are events."""
+    one: Decoder[Event]
+    listed: Decoder[list[Event]]
 
 
-#: Hardly a text comes twice: to look for each among those that came before took a fifth of the time.
-_CONFIG = CoreConfig(cache_strings="keys")
-
-
-def _events(kind: str, data: CoreSchema) -> Express:
-    record, amend, withdraw = (f"hotspot.{kind}.{verb}.v1" for verb in ("recorded", "amended", "withdrawn"))
-    bringing, taking_back = _event([record, amend], data), _event([withdraw], _WITHDRAWAL)
-    event = core_schema.tagged_union_schema({record: bringing, amend: bringing, withdraw: taking_back}, "type")
-    # What does not pass is None in its place: one poor event is no reason to look at the others again.
-    judged = core_schema.with_default_schema(event, default=None, on_error="default")
-    return Express(
-        SchemaValidator(core_schema.list_schema(judged), _CONFIG),
-        SchemaValidator(core_schema.dict_schema(core_schema.str_schema(), judged), _CONFIG),
-    )
-
-
-def _event(types: list[str], data: CoreSchema) -> CoreSchema:
-    return _object(
-        specversion=_must(core_schema.literal_schema(["1.0"])),
-        id=_must(_text(_IDENTIFIER, 128)),
-        source=_must(core_schema.str_schema()),
-        type=_must(core_schema.literal_schema(types)),
-        data=_must(data),
-        time=_may(_time),
-        subject=_seen(_text(_IDENTIFIER, 128)),
-        datacontenttype=_seen(core_schema.literal_schema(["application/json"])),
-        dataschema=_seen(_text(_IDENTIFIER, 255, 0)),
-        traceparent=_seen(core_schema.str_schema(pattern=_TRACEPARENT)),
-        tracestate=_seen(_text(_IDENTIFIER, LONGEST_TEXT, 0)),
-        partitionkey=_seen(_text(_IDENTIFIER, 255, 0)),
-    )
-
-
-#: The express lane of each source topic. The source of an event is not judged here, and times are texts still.
-EXPRESS = {Kind.ED: _events("ed.attendance", _ED), Kind.POLICE: _events("police.incident", _POLICE)}
+_Ed: TypeAlias = EdRecorded | EdAmended | EdWithdrawn
+_Police: TypeAlias = PoliceRecorded | PoliceAmended | PoliceWithdrawn
+#: The express lane of each source topic.
+EXPRESS: Final = {
+    Kind.ED: Express(Decoder(_Ed), Decoder(list[_Ed])),
+    Kind.POLICE: Express(Decoder(_Police), Decoder(list[_Police])),
+}
+#: An array whose elements are left as they stand. Raises ValueError where it is none, RecursionError where it is deep.
+ELEMENTS: Final = Decoder(list[Raw])

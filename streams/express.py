@@ -1,38 +1,34 @@
-"""Takes in the common form of events many at once; what is not of that form is left to the contract, one by one.
-
-Messages of one event are read together, as one JSON object whose values they are. Its names cannot be guessed by who
-writes a message. So where they come back in their order and no other with them, each value is the whole of one message,
-whatever the messages hold.
-"""
+"""Takes in the common form of events many at once; what is not of that form is left to the contract, one by one."""
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
+from datetime import UTC, datetime
+from itertools import chain
+from operator import attrgetter
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+import pydantic_core
+from msgspec import Raw
 
 from processors.arrays import Bools, Floats, Ints
+from processors.identifiers import are_impersonal, are_record_ids
 from processors.isotime import NO_TIME, read_times
-from schemas.express import EXPRESS
+from schemas.express import ELEMENTS, EXPRESS, PLAIN_TEXT, Event, Place
 from schemas.located import LOCATED, Gate, Kind, LocatedArray, Status, record_hash, record_hashes
 from streams.codec import Headers
 
-#: A fetch in which so few messages are left to look for the one that is no JSON is left to the contract.
-FEW: Final = 8
+#: A record from before is refused.
+EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
+_EARLIEST_US: Final = int(EARLIEST.timestamp()) * 1_000_000
 #: Events are taken in by so many: more would hold the event loop for too long.
 PIECE: Final = 1_000
 #: A message is taken for as many records as it has this many bytes.
 USUAL_BYTES: Final = 600
 
-_SECRET: Final = secrets.token_hex(16)
 _BRACKET: Final = ord("[")
-
-Event = dict[str, Any]
 
 
 class Message(Protocol):
@@ -65,7 +61,7 @@ ALL: Final = -1
 
 @dataclass(slots=True)
 class Sorted:
-    """A fetch: events that passed the express lane with their spots, and the spots of what did not."""
+    """A fetch: events that the express lane read with their spots, and the spots of what did not."""
 
     events: list[Event]
     spots: list[Ints]
@@ -93,8 +89,10 @@ class Batch:
 
 
 def sort_out(kind: Kind, messages: Sequence[Message], max_bytes: int) -> Sorted:
-    """Have the express lane judge what a fetch holds."""
+    """Have the express lane read what a fetch holds."""
+    read = EXPRESS[kind].one.decode
     found = Sorted([], [], [])
+    events: list[Event | None] = []
     singles: list[int] = []
     for number, message in enumerate(messages):
         value, headers = message.value, message.headers
@@ -103,41 +101,46 @@ def sort_out(kind: Kind, messages: Sequence[Message], max_bytes: int) -> Sorted:
         elif value[0] == _BRACKET:
             _batch(kind, number, value, found)
         else:
-            singles.append(number)
-    _join(kind, messages, singles, found)
+            try:
+                events.append(read(value))
+            except ValueError:
+                found.others.append(Spot(number, ALL))
+            else:
+                singles.append(number)
+    if events:
+        _keep(events, np.column_stack([singles, np.full(len(events), ALL)]), found)
     return found
 
 
 def _batch(kind: Kind, number: int, value: bytes, found: Sorted) -> None:
     try:
-        events = EXPRESS[kind].listed.validate_json(value)
+        events: Sequence[Event | None] = EXPRESS[kind].listed.decode(value)
     except ValueError:
-        events = []
+        events = _one_by_one(kind, value)
     if events:
         _keep(events, np.column_stack([np.full(len(events), number), np.arange(len(events))]), found)
     else:  # not JSON, or without an element
         found.others.append(Spot(number, ALL))
 
 
-def _join(kind: Kind, messages: Sequence[Message], numbers: Sequence[int], found: Sorted) -> None:
-    names = [f"{_SECRET}{number}" for number in numbers]
-    pairs = [b'"%b":%b' % (name.encode(), messages[n].value or b"") for name, n in zip(names, numbers, strict=True)]
+def _one_by_one(kind: Kind, value: bytes) -> list[Event | None]:
+    """The events of a JSON batch, None for those that are not of the form; no events where the batch is no JSON."""
     try:
-        events = EXPRESS[kind].named.validate_json(b"{%b}" % b",".join(pairs))
+        pydantic_core.from_json(value)  # an element is left to the contract only where that can read the whole
+        elements = ELEMENTS.decode(value)
     except ValueError:
-        events = {}
-    if list(events) == names:
-        if events:
-            _keep(list(events.values()), np.column_stack([numbers, np.full(len(events), ALL)]), found)
-    elif len(numbers) <= FEW:
-        found.others.extend(Spot(number, ALL) for number in numbers)
-    else:  # one is no JSON: look for it in either half
-        middle = len(numbers) // 2
-        _join(kind, messages, numbers[:middle], found)
-        _join(kind, messages, numbers[middle:], found)
+        return []
+    return [_read(kind, element) for element in elements]
 
 
-def _keep(events: list[Event | None], spots: Ints, found: Sorted) -> None:
+def _read(kind: Kind, element: Raw) -> Event | None:
+    try:
+        return EXPRESS[kind].one.decode(element)
+    except ValueError:
+        return None
+
+
+def _keep(events: Sequence[Event | None], spots: Ints, found: Sorted) -> None:
     if None in events:
         passed = np.array([event is not None for event in events])
         found.others.extend(Spot(*spot) for spot in spots[~passed].tolist())
@@ -146,25 +149,25 @@ def _keep(events: list[Event | None], spots: Ints, found: Sorted) -> None:
     found.spots.append(spots)
 
 
-_OUTER = itemgetter("source", "type", "time", "data")
-_REVISION = itemgetter("record_id", "revision", "recorded_at")
+_OUTER = attrgetter("source", "time", "data", "id")
+_SELDOM = attrgetter("subject", "dataschema", "tracestate", "partitionkey")
+_REVISION = attrgetter("record_id", "revision", "recorded_at")
 _DETAILS = ("record_id", "revision", "recorded_at", "occurred_at", "place", "incident_ref")
 _DATA = {
-    Kind.ED: itemgetter(*_DETAILS, "arrived_at"),
-    Kind.POLICE: itemgetter(*_DETAILS, "occurred_to", "victims", "time_precision"),
+    Kind.ED: attrgetter(*_DETAILS, "arrived_at"),
+    Kind.POLICE: attrgetter(*_DETAILS, "occurred_to", "victims", "time_precision"),
 }
-_STATUS = {
-    f"hotspot.{of_kind}.{status.name.lower()}.v1": int(status)
-    for of_kind in ("ed.attendance", "police.incident")
-    for status in Status
+_TEXTS = {
+    Kind.ED: attrgetter("assault_method", "location_type", "method_description", "location_description"),
+    Kind.POLICE: attrgetter("category", "location_type", "offence_code"),
 }
-_PLACE = itemgetter("longitude", "latitude", "easting", "northing", "precision")
+_PLACE = attrgetter("longitude", "latitude", "easting", "northing", "precision")
 
 
 def batches(kind: Kind, found: Sorted, latest_us: int, tolerance_us: int) -> Iterator[Batch]:
-    """What passed, as columns. A time after `latest_us`, or that much after its own record time, is wrong."""
+    """What was read, as columns. A time after `latest_us`, or that much after its own record time, is wrong."""
     spots = np.concatenate(found.spots)
-    taken_back = np.array([_STATUS[event["type"]] == Status.WITHDRAWN for event in found.events])
+    taken_back = np.array([event.status is Status.WITHDRAWN for event in found.events])
     if not taken_back.any():
         yield _details(kind, found.events, spots, latest_us, tolerance_us)
         return
@@ -175,37 +178,41 @@ def batches(kind: Kind, found: Sorted, latest_us: int, tolerance_us: int) -> Ite
 
 
 def _withdrawals(kind: Kind, events: Sequence[Event], spots: Ints, latest_us: int, _: int) -> Batch:
-    source, _types, times, data = zip(*map(_OUTER, events), strict=True)
+    source, times, data, ids = zip(*map(_OUTER, events), strict=True)
     names, revision, recorded = zip(*map(_REVISION, data), strict=True)
     rows, recorded_us = _rows(kind, source, names, revision, recorded)
     rows["status"] = Status.WITHDRAWN
     rows["weight"] = 1
     rows["occurred"] = recorded_us // 1_000_000
-    wrong = (recorded_us == NO_TIME) | (recorded_us > latest_us) | _wrong_times(times, None)
+    wrong = _wrong_attributes(events, times, ids) | ~are_record_ids(names)
+    wrong |= (recorded_us < _EARLIEST_US) | (recorded_us > latest_us)
     nowhere = np.full((len(events), 4), np.nan)
     return Batch(*_numbered(source), spots, rows, np.full(len(events), NO_TIME), nowhere, wrong)
 
 
 def _details(kind: Kind, events: Sequence[Event], spots: Ints, latest_us: int, tolerance_us: int) -> Batch:
-    source, types, times, data = zip(*map(_OUTER, events), strict=True)
+    source, times, data, ids = zip(*map(_OUTER, events), strict=True)
     columns: list[tuple[Any, ...]] = list(zip(*map(_DATA[kind], data), strict=True))
     names, revision, recorded, occurred, place, incident, third, *more = columns
     rows, recorded_us = _rows(kind, source, names, revision, recorded)
-    rows["status"] = [_STATUS[name] for name in types]
+    rows["status"] = [event.status for event in events]
     rows["weight"] = more[0] if more else 1
     occurred_us = read_times(occurred)
     rows["occurred"] = occurred_us // 1_000_000
+    wrong = _wrong_attributes(events, times, ids) | ~are_record_ids(names)
     if any(incident):
         rows["incident"] = [
             record_hash(name, reference) if reference else 0 for name, reference in zip(source, incident, strict=True)
         ]
+        wrong |= _given(incident) & ~are_record_ids([reference or "" for reference in incident])
     last = np.minimum(latest_us, recorded_us + tolerance_us)
-    wrong = (recorded_us == NO_TIME) | (recorded_us > latest_us) | (occurred_us == NO_TIME) | (occurred_us > last)
-    wrong |= _wrong_times(third, last) | _wrong_times(times, None)
+    wrong |= (recorded_us < _EARLIEST_US) | (recorded_us > latest_us)
+    wrong |= (occurred_us < _EARLIEST_US) | (occurred_us > last)
+    wrong |= _wrong_times(third, last) | _wrong_texts(list(map(_TEXTS[kind], data)))
     places, area = _places(place)
     located = ~np.isnan(places)
     pairs = located[:, ::2] == located[:, 1::2]  # longitude has latitude, easting has northing
-    given = np.array([found is not None for found in place])
+    given = _given(place)
     wrong |= ~pairs.all(axis=1) | (given & ~located.any(axis=1))
     if more:
         rows["gate"] = [Gate.IMPRECISE_TIME if word in _IMPRECISE else Gate.NONE for word in more[1]]
@@ -235,17 +242,38 @@ def _numbered(source: Sequence[str]) -> tuple[list[str], Ints]:
 _IMPRECISE = ("day", "month")
 
 
-def _wrong_times(texts: Sequence[str | None], last: Ints | None) -> NDArray[np.bool_]:
-    """Where a time is given that is none, or is after its last moment."""
-    given = np.array([text is not None for text in texts])
+def _given(values: Sequence[object]) -> Bools:
+    return np.array([value is not None for value in values])
+
+
+def _wrong_attributes(events: Sequence[Event], times: Sequence[str | None], ids: Sequence[str]) -> Bools:
+    """Where one of the attributes of an event might not keep the contract."""
+    wrong = ~are_impersonal(ids) | _wrong_times(times, None)
+    for column in zip(*map(_SELDOM, events), strict=True):
+        if any(column):
+            wrong |= np.array([bool(text) for text in column]) & ~are_impersonal([text or "" for text in column])
+    return wrong
+
+
+def _wrong_texts(texts: Sequence[tuple[str | None, ...]]) -> Bools:
+    """Where one of the texts of an event might hold a personal datum. The same few come again and again."""
+    wrong = {text for text in set(chain.from_iterable(texts)) if text and not PLAIN_TEXT.fullmatch(text)}
+    if not wrong:
+        return np.zeros(len(texts), np.bool_)
+    return np.array([not wrong.isdisjoint(of_event) for of_event in texts])
+
+
+def _wrong_times(texts: Sequence[str | None], last: Ints | None) -> Bools:
+    """Where a time is given that is none, or is before the earliest or after its last moment."""
+    given = _given(texts)
     if not given.any():
         return given
     times = read_times([text or "" for text in texts])
-    found: NDArray[np.bool_] = given & ((times == NO_TIME) | (False if last is None else times > last))
+    found: Bools = given & ((times < _EARLIEST_US) | (False if last is None else times > last))
     return found
 
 
-def _places(place: Iterable[Event | None]) -> tuple[Floats, Bools]:
+def _places(place: Iterable[Place | None]) -> tuple[Floats, Bools]:
     """Coordinates, and where a place is known only to a district or so."""
     rows = [_NOWHERE if found is None else _PLACE(found) for found in place]
     *coordinates, precision = zip(*rows, strict=True)

@@ -18,10 +18,9 @@ from schemas.located import HEARTBEAT, Gate, Kind, LocatedArray, Status, join, p
 from schemas.reasons import RejectReason
 from streams.codec import Accepted, Parsed, Rejected, parse, parse_elements
 from streams.desks import Draft, Part, Refusal, RegisteredSource, Registry
-from streams.express import ALL, Batch, Message, Sorted, Spot, batches, sort_out
+from streams.express import ALL, EARLIEST, Batch, Message, Sorted, Spot, batches, sort_out
 from streams.express import RawMessage as RawMessage
 
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 SourceData = EdAttendance | PoliceIncident | Withdrawal | Heartbeat
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
