@@ -91,12 +91,13 @@ def _has_few_digits(lines: Bytes, begin: int, end: int) -> bool:
             if not _is_harmless(digits, last - first + 1, lines[first]):
                 return False
             digits = 0
-    return _is_harmless(digits, last - first + 1, lines[first])
+    harmless: bool = _is_harmless(digits, last - first + 1, lines[first])
+    return harmless
 
 
 @njit(cache=True, nogil=True)
 def _is_harmless(digits: int, length: int, first: int) -> bool:
-    return bool(digits <= _FEW or (digits >= _MANY and digits == length and first != _ZERO))
+    return digits <= _FEW or (digits >= _MANY and digits == length and first != _ZERO)
 
 
 @njit(cache=True, nogil=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -13,8 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processors.isotime import NO_TIME, read_times
+from schemas.events import ED_EVENT, POLICE_EVENT
+from schemas.express import EXPRESS
 from schemas.located import Kind, join, record_hash, record_hashes
 from schemas.personal import personal_data_in
+from schemas.reasons import RejectReason
 from streams import ingest
 from streams.desks import Registry
 from streams.express import ALL, PIECE, USUAL_BYTES, RawMessage, Sorted, Spot, batches, pieces, sort_out
@@ -228,6 +232,48 @@ def test_poison_among_messages_is_refused_and_nothing_else(poison: list[bytes]) 
     assert {record_hash(POLICE_SOURCE, f"P-{number}") for number in range(20)} <= accepted
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b"\xff",
+        b"\x01",
+        rb"\ud800",
+        rb"\x",
+    ],
+)
+def test_a_batch_that_is_no_json_is_refused_as_a_whole(broken: bytes) -> None:
+    """Although each of its other elements could be read by itself."""
+    good = [raw(police_event(record_id=f"P-{number}")) for number in range(4)]
+    values = [b"[%b]" % b",".join([*good[:2], good[2].replace(b"P-2", b"P-" + broken), good[3]]), good[0]]
+    found = taken(Kind.POLICE, values)
+    assert summary(found) == summary(by_the_contract(Kind.POLICE, values))
+    assert [(refusal.position, refusal.rejected.reason) for refusal in found.refusals] == [(0, RejectReason.NOT_JSON)]
+
+
+@pytest.mark.parametrize("element", [b"[" * 50_000 + b"]" * 50_000, b"[" * 50_000, b"7", b'{"data":NaN}', b'"x"'])
+def test_no_element_of_a_batch_raises(element: bytes) -> None:
+    values = [b"[%b,%b]" % (GOOD, element), GOOD]
+    assert summary(taken(Kind.POLICE, values)) == summary(by_the_contract(Kind.POLICE, values))
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_the_contract_and_the_express_lane_have_the_same_fields(kind: Kind) -> None:
+    of_express = {event.__struct_config__.tag: event for event in get_args(EXPRESS[kind].one.type)}
+    of_contract = {get_args(event.model_fields["type"].annotation)[0]: event for event in contracts(kind)}
+    assert set(of_express) == {name for name in of_contract if "heartbeat" not in name}
+    for name, event in of_express.items():
+        contract = of_contract[name]
+        assert {*event.__struct_fields__, "type"} == set(contract.model_fields)
+        data = get_type_hints(event)["data"]
+        assert set(data.__struct_fields__) == set(contract.model_fields["data"].annotation.model_fields)
+
+
+def contracts(kind: Kind) -> tuple[Any, ...]:
+    """All events of the contract of a source topic."""
+    union = get_args((ED_EVENT if kind is Kind.ED else POLICE_EVENT)._type)
+    return get_args(union[0]) or union
+
+
 def test_a_poor_element_of_a_batch_goes_alone() -> None:
     batch = [police_event(record_id=f"P-{number}") for number in range(50)]
     batch[7] = without(batch[7], "data.category")
@@ -262,6 +308,34 @@ def test_times_are_read_as_python_reads_them(moments: list[datetime], offset: in
     texts = [f"{moment.isoformat()}{zone}" for moment in moments]
     expected = [(datetime.fromisoformat(text) - EPOCH) // timedelta(microseconds=1) for text in texts]
     assert read_times(texts).tolist() == expected
+
+
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
+
+
+@st.composite
+def nearly_times(draw: st.DrawFn) -> str:
+    """A time in which up to two characters are something else, or missing, or too many."""
+    text = draw(
+        st.sampled_from(["2026-02-28T10:00:00.123456+01:00", "2026-02-28T10:00:00Z", "2024-02-29T23:59:59.5-00:30"])
+    )
+    for _ in range(draw(st.integers(0, 2))):
+        at, length = draw(st.integers(0, len(text))), draw(st.integers(0, 2))
+        text = text[:at] + draw(st.text(alphabet="0369:-+.TZ té٣\n/", max_size=2)) + text[at + length :]
+    return text
+
+
+@settings(max_examples=600, deadline=None)
+@given(st.lists(nearly_times(), max_size=4))
+def test_a_time_is_what_has_its_form_and_what_python_reads(texts: list[str]) -> None:
+    def read(text: str) -> int:
+        try:
+            moment = datetime.fromisoformat(text) if TIME.fullmatch(text) else None
+        except ValueError:
+            moment = None
+        return NO_TIME if moment is None else (moment - EPOCH) // timedelta(microseconds=1)
+
+    assert read_times(texts).tolist() == [read(text) for text in texts]
 
 
 @pytest.mark.parametrize("text", ["", "2026-02-29T00:00:00Z", "2026-13-01T00:00:00Z", "2026-01-01T24:00:00Z", "2026"])
