@@ -82,16 +82,15 @@ def _read(lines: Bytes, begin: int, end: int) -> int:
         for _ in range(digits, _DIGITS):
             micros *= 10
     minutes = (_epoch_day(year, month, day) * 24 + hour) * 60 + minute
-    if lines[at] == _Z:
-        at += 1
-    elif (lines[at] == _PLUS or lines[at] == _MINUS) and at + 6 == end and lines[at + 3] == _COLON:
+    if lines[at] != _Z:
+        if (lines[at] != _PLUS and lines[at] != _MINUS) or at + 6 != end or lines[at + 3] != _COLON:
+            return NO_TIME
         off_hours, off_minutes = _number(lines, at + 1, at + 3), _number(lines, at + 4, end)
         if off_hours < 0 or off_hours > 23 or off_minutes < 0 or off_minutes > 59:
             return NO_TIME
         offset = off_hours * 60 + off_minutes
         minutes -= offset if lines[at] == _PLUS else -offset
-        at = end
-    if at != end:
+    elif at + 1 != end:
         return NO_TIME
     return int(minutes * _MINUTE_US + second * 1_000_000 + micros)
 

@@ -18,7 +18,7 @@ from schemas.located import HEARTBEAT, Gate, Kind, LocatedArray, Status, join, p
 from schemas.reasons import RejectReason
 from streams.codec import Accepted, Parsed, Rejected, parse, parse_elements
 from streams.desks import Draft, Part, Refusal, RegisteredSource, Registry
-from streams.express import ALL, EARLIEST, Batch, Message, Sorted, Spot, batches, sort_out
+from streams.express import ALL, EARLIEST, Batch, Message, Spot, batches, sort_out
 from streams.express import RawMessage as RawMessage
 
 SourceData = EdAttendance | PoliceIncident | Withdrawal | Heartbeat
@@ -60,29 +60,52 @@ class Intake:
         observed.delays_s.extend(((recorded_us - occurred_us)[known] / 1_000_000).tolist())
 
 
+@dataclass(slots=True)
+class HalfTaken:
+    """A fetch of which the express lane has taken in what it can."""
+
+    kind: Kind
+    messages: Sequence[Message]
+    limits: _TimeLimits
+    max_bytes: int
+    intake: Intake
+    parts: dict[str, list[Part]]
+    """By region."""
+    others: list[Spot]
+    """What is left to the contract."""
+
+
 def take_in(
-    kind: Kind,
-    messages: Sequence[Message],
-    registry: Registry,
-    now: datetime,
-    *,
-    max_bytes: int,
-    tolerance_s: int,
-    found: Sorted | None = None,
+    kind: Kind, messages: Sequence[Message], registry: Registry, now: datetime, *, max_bytes: int, tolerance_s: int
 ) -> Intake:
     """Parse, check and locate what one fetch of a source topic held. Never raises for what a message holds.
 
-    `found` is what `sort_out` made of the messages, where that is known already.
     A time more than `tolerance_s` seconds after `now`, or that much after its own record time, is refused.
     """
-    intake = Intake()
+    half = take_in_common(kind, messages, registry, now, max_bytes=max_bytes, tolerance_s=tolerance_s)
+    return take_in_rest(half, registry)
+
+
+def take_in_common(
+    kind: Kind, messages: Sequence[Message], registry: Registry, now: datetime, *, max_bytes: int, tolerance_s: int
+) -> HalfTaken:
+    """The quick half of `take_in`: what takes the express lane."""
     limits = _TimeLimits(now + timedelta(seconds=tolerance_s), timedelta(seconds=tolerance_s))
-    found = found or sort_out(kind, messages, max_bytes)
-    parts: dict[str, list[Part]] = {}
-    others = [*found.others, *_quickly(kind, found, registry, limits, intake, parts)]
+    found = sort_out(kind, messages, max_bytes)
+    half = HalfTaken(kind, messages, limits, max_bytes, Intake(), {}, found.others)
+    if found.events:
+        for batch in batches(kind, found, _micros(limits.latest), limits.tolerance // _MICROSECOND):
+            good = ~batch.wrong & _place_batch(batch, kind, registry, half.intake, half.parts)
+            half.others.extend(Spot(*spot) for spot in batch.spots[~good].tolist())
+    return half
+
+
+def take_in_rest(half: HalfTaken, registry: Registry) -> Intake:
+    """The other half: the contract judges what is left, at some 50 µs each."""
+    kind, intake = half.kind, half.intake
     drafts: dict[str, list[Draft]] = {}
-    for spot, parsed in _judged(kind, messages, sorted(others), max_bytes):
-        outcome = parsed if isinstance(parsed, Rejected) else _draft(spot, parsed, kind, registry, limits, intake)
+    for spot, parsed in _judged(kind, half.messages, sorted(half.others), half.max_bytes):
+        outcome = parsed if isinstance(parsed, Rejected) else _draft(spot, parsed, kind, registry, half.limits, intake)
         if isinstance(outcome, Rejected):
             intake.refusals.append(Refusal(spot.message, outcome))
         else:
@@ -90,8 +113,8 @@ def take_in(
     for region, of_region in drafts.items():
         part, refusals = registry.desks[region].locate(of_region)
         intake.refusals.extend(refusals)
-        parts.setdefault(region, []).append(part)
-    for region, found_there in parts.items():
+        half.parts.setdefault(region, []).append(part)
+    for region, found_there in half.parts.items():
         rows = _in_order(found_there)
         if len(rows):
             intake.rows[region] = rows
@@ -123,19 +146,6 @@ def _in_order(parts: Sequence[Part]) -> LocatedArray:
     rows, spots = pick(join(part.rows for part in parts), order), spots[order]
     rows["reserved"] = spots[:, 0]
     return rows
-
-
-def _quickly(
-    kind: Kind, found: Sorted, registry: Registry, limits: _TimeLimits, intake: Intake, parts: dict[str, list[Part]]
-) -> list[Spot]:
-    """Locate what passed the express lane; returns the spots of what is wrong all the same, for the contract to say."""
-    if not found.events:
-        return []
-    others: list[Spot] = []
-    for batch in batches(kind, found, _micros(limits.latest), limits.tolerance // _MICROSECOND):
-        good = ~batch.wrong & _place_batch(batch, kind, registry, intake, parts)
-        others.extend(Spot(*spot) for spot in batch.spots[~good].tolist())
-    return others
 
 
 def _place_batch(

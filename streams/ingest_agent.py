@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,10 +20,10 @@ from streams.accounting import Accounting
 from streams.audit import Send
 from streams.codec import Rejected
 from streams.desks import Refusal, Registry
-from streams.express import is_large, pieces, sort_out
+from streams.express import is_large, pieces
 from streams.feedback import parse_feedback
 from streams.fetch import Fetch
-from streams.ingest import Intake, take_in
+from streams.ingest import HalfTaken, Intake, take_in_common, take_in_rest
 from streams.located import LocatedBatch, said
 from streams.topics import Topics
 
@@ -92,22 +92,19 @@ class Ingest:
 
     async def _take_in(self, kind: Kind, records: Sequence[Any], now: datetime) -> Intake:
         """On the event loop where that is quick; else in a thread, where the event loop gets its turns."""
-        settings = self._settings
-        found = None if is_large(records) else sort_out(kind, records, settings.max_message_bytes)
 
-        def work() -> Intake:
-            return take_in(
-                kind,
-                records,
-                self._registry,
-                now,
-                max_bytes=settings.max_message_bytes,
-                tolerance_s=settings.future_tolerance_s,
-                found=found,
-            )
+        def work() -> HalfTaken:
+            limits = self._settings.max_message_bytes, self._settings.future_tolerance_s
+            return take_in_common(kind, records, self._registry, now, max_bytes=limits[0], tolerance_s=limits[1])
 
-        if found is not None and len(found.others) <= JUDGED_AT_ONCE:
-            return work()
+        if is_large(records):
+            return await self._beside(lambda: take_in_rest(work(), self._registry))
+        half = work()
+        if len(half.others) <= JUDGED_AT_ONCE:
+            return take_in_rest(half, self._registry)
+        return await self._beside(lambda: take_in_rest(half, self._registry))
+
+    async def _beside(self, work: Callable[[], Intake]) -> Intake:
         return await asyncio.get_running_loop().run_in_executor(self._aside, work)
 
     async def _send_located(self, waiting: _Waiting) -> list[Awaitable[Any]]:

@@ -70,6 +70,7 @@ EVENTS = [police_event(record_id=f"P-{number}", **SLOW) for number in range(6 * 
     [
         pytest.param([raw(event) for event in EVENTS], id="single messages"),
         pytest.param([raw(EVENTS[: 4 * PIECE])], id="one batch"),
+        pytest.param([raw({**event, "time": "2026-02-30T10:00:00Z"}) for event in EVENTS], id="times that are none"),
         pytest.param([b"<poison/>"] * 2 * PIECE, id="poison"),
     ],
 )
