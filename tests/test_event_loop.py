@@ -63,6 +63,9 @@ async def longest_pause(agent: Ingest, values: Sequence[bytes]) -> float:
 
 
 EVENTS = [police_event(record_id=f"P-{number}", **SLOW) for number in range(6 * PIECE)]
+ELSEWHERE = [
+    police_event(record_id=f"P-{number}", place={"longitude": 2.0, "latitude": 48.0}) for number in range(2 * PIECE)
+]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +73,7 @@ EVENTS = [police_event(record_id=f"P-{number}", **SLOW) for number in range(6 * 
     [
         pytest.param([raw(event) for event in EVENTS], id="single messages"),
         pytest.param([raw(EVENTS[: 4 * PIECE])], id="one batch"),
-        pytest.param([raw({**event, "time": "2026-02-30T10:00:00Z"}) for event in EVENTS], id="times that are none"),
+        pytest.param([raw(event) for event in ELSEWHERE], id="places elsewhere"),
         pytest.param([b"<poison/>"] * 2 * PIECE, id="poison"),
     ],
 )
