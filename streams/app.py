@@ -127,7 +127,7 @@ class Worker:
         self._directory = TemporaryDirectory(prefix="hotspot-worker-")
         self.faust = self._build_faust()
         self.store = EpisodeStore(settings.redis_url, settings.prefix)
-        self.ingest = Ingest(settings, self.registry, clock, self._send, self.accounting)
+        self.ingest = Ingest(settings, self.registry, clock, self._send_on, self.accounting)
         self.trail = AuditTrail(
             "worker", self.topics.audit, self._send, lambda: read_heads(settings), clock, self.metrics
         )
@@ -356,6 +356,15 @@ class Worker:
         self, topic: str, key: bytes | None, value: bytes, headers: Sequence[tuple[str, bytes]] = ()
     ) -> Awaitable[Any]:
         sent: Awaitable[Any] = await self.faust.producer.send(topic, key, value, None, None, list(headers))
+        return sent
+
+    async def _send_on(
+        self, topic: str, key: bytes | None, value: bytes, headers: Sequence[tuple[str, bytes]] = ()
+    ) -> Awaitable[Any]:
+        """Send what a worker, most likely this one, waits for: it need not find that out by itself."""
+        sent = asyncio.ensure_future(await self._send(topic, key, value, headers))
+        if topic == self.topics.located:
+            sent.add_done_callback(lambda _: self.faust.consumer.ask_at_once())
         return sent
 
     async def _flush(self) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import suppress
 from math import inf
 from typing import Any, NamedTuple
 
@@ -30,7 +31,7 @@ from mode.utils.futures import notify
 FAUST_VERSION = "0.15.3"
 #: The broker is asked so long after the last time, seconds: an answer costs much the same with one record or many. What
 #: comes meanwhile waits there, where aiokafka would ask at once and get it one record at a time.
-GATHER_S = 0.005
+GATHER_S = 0.02
 #: Not amid a backlog: where the last fetch had records older than this, seconds.
 FRESH_S = 1.0
 #: While an agent is busy, what was fetched for it waits; so long nothing else is fetched from that broker. aiokafka's
@@ -85,11 +86,14 @@ class FetchConsumerThread(AIOKafkaConsumerThread):
     """When the group last took this worker for a member, on the monotonic clock; 0 before that."""
     _fresh = True
     """Whether all that was fetched the last time was."""
+    _at_once = False
+    """Whether something that workers send each other waits at the broker."""
 
     async def on_start(self) -> None:
         """Start, pace the requests, and take note of heartbeats that are answered from then on."""
         await super().on_start()
-        self._pace(self._ensure_consumer()._fetcher)
+        self._fetcher = self._ensure_consumer()._fetcher
+        self._pace(self._fetcher)
         coordinator = self._ensure_consumer()._coordinator
         heartbeat = coordinator._do_heartbeat
 
@@ -122,15 +126,36 @@ class FetchConsumerThread(AIOKafkaConsumerThread):
         def paced(assignment: Any) -> Any:
             nonlocal asked_at
             requests, resets, timeout_s, *more = actions(assignment)
+            at_once, self._at_once = self._at_once, False
             now = time.monotonic()
             early_s = asked_at + GATHER_S - now if self._fresh else 0.0
             if requests and early_s > 0:
-                return [], resets, min(timeout_s, early_s), *more
-            if requests:
+                requests = self._of_workers(requests) if at_once else []
+                timeout_s = min(timeout_s, early_s)
+            elif requests:
                 asked_at = now
             return requests, resets, timeout_s, *more
 
         fetcher._get_actions_per_node = paced
+
+    def _of_workers(self, requests: list[tuple[int, Any]]) -> list[tuple[int, Any]]:
+        """The requests without the source topics, to be answered at once with what is there."""
+        kept = []
+        for node, request in requests:
+            request._topics = [(topic, asked) for topic, asked in request.topics if topic not in self.app.joined_topics]
+            request._max_wait_ms = 0
+            if request.topics:
+                kept.append((node, request))
+        return kept
+
+    def ask_at_once(self) -> None:
+        """Ask the broker now for what workers send each other. From any thread."""
+        with suppress(RuntimeError):  # the thread has ended
+            self.thread_loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        self._at_once = True
+        self._fetcher._notify(self._fetcher._wait_consume_future)
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
@@ -171,6 +196,10 @@ class FetchConsumer(Consumer):
         """How long ago the group last took this worker for a member, seconds; 0 before it ever did."""
         heard_at: float = self._thread.heard_at
         return time.monotonic() - heard_at if heard_at else 0.0
+
+    def ask_at_once(self) -> None:
+        """Something that workers send each other waits at the broker, for this one perhaps."""
+        self._thread.ask_at_once()
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109  # Faust's own signature
         """Yield a message for each fetch of a fetch topic, for all of a joined one, and for each record of others."""

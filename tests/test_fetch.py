@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 
 import faust
 import pytest
+from aiokafka.consumer.fetcher import Fetcher as AioKafkaFetcher
 from aiokafka.errors import IllegalStateError
+from aiokafka.protocol.fetch import FetchRequest
 from faust.types import TP
 
 from streams.fetch import FAUST_VERSION, GATHER_S, Fetch, FetchConsumer, FetchTransport
@@ -309,21 +311,58 @@ class Fetcher:
     """aiokafka's, which would ask one node whenever it is asked what to do."""
 
     def _get_actions_per_node(self, _: Any) -> Any:
-        return [(1, "request")], {2: {LOCATED}}, 0.2, False, []
+        topics = [("police", [(0, 7, 99)]), ("located", [(0, 4, 99), (1, 5, 99)])]
+        return [(1, FetchRequest(500, 1, 99, 0, topics))], {2: {LOCATED}}, 0.2, False, []
+
+    _notify = AioKafkaFetcher._notify
 
 
 async def test_the_broker_is_asked_at_a_pace_unless_there_is_a_backlog(consumer: FetchConsumer) -> None:
     fetcher: Any = Fetcher()
     thread = consumer._thread
     thread._pace(fetcher)
-    assert fetcher._get_actions_per_node(None) == Fetcher()._get_actions_per_node(None)
+    assert len(asked(fetcher)) == 2
     requests, resets, wait_s, *more = fetcher._get_actions_per_node(None)
     assert (requests, resets, more) == ([], {2: {LOCATED}}, [False, []])
     assert 0 < wait_s <= GATHER_S
     await asyncio.sleep(wait_s)
-    assert fetcher._get_actions_per_node(None)[0] == [(1, "request")]
+    assert len(asked(fetcher)) == 2
     thread._fresh = False
-    assert fetcher._get_actions_per_node(None)[0] == [(1, "request")]
+    assert len(asked(fetcher)) == 2
+
+
+async def test_what_workers_send_each_other_is_asked_for_at_once(
+    consumer: FetchConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.fetch.GATHER_S", 60.0)
+    fetcher: Any = Fetcher()
+    thread = consumer._thread
+    thread._fetcher = fetcher
+    thread._pace(fetcher)
+    assert asked(fetcher) == {"police": [(0, 7, 99)], "located": [(0, 4, 99), (1, 5, 99)]}
+    assert asked(fetcher) == {}
+    fetcher._wait_consume_future = asyncio.Future()
+
+    def run_once() -> None:
+        consumer.ask_at_once()
+        thread.thread_loop.call_soon(thread.thread_loop.stop)
+        thread.thread_loop.run_forever()
+
+    await asyncio.to_thread(run_once)
+    assert fetcher._wait_consume_future.done()  # so aiokafka asks what to do
+    assert asked(fetcher, wait_ms=0) == {"located": [(0, 4, 99), (1, 5, 99)]}
+    assert asked(fetcher) == {}
+    thread.thread_loop.close()
+    consumer.ask_at_once()  # of a thread that has ended
+
+
+def asked(fetcher: Any, wait_ms: int = 500) -> dict[str, Any]:
+    """What the broker is asked for now."""
+    topics = {}
+    for _, request in fetcher._get_actions_per_node(None)[0]:
+        topics.update(request.topics)
+        assert request._max_wait_ms == wait_ms
+    return topics
 
 
 async def test_a_partition_without_a_position_does_not_end_the_consumer(
