@@ -69,8 +69,9 @@ def load(settings: Settings, holder: Holder) -> None:
         publish(settings, own)
         records += len(simulated_messages())
     holder.wait(lambda: (told := holder.latest("settled")) is not None and told["records"] >= records, "all is loaded")
+    loaded = time.time()  # a region that was looked at before that is fitted and calibrated again at its next look
     with heartbeats(settings, areas(AREAS)):
-        holder.wait(lambda: holder.looked_at(_ids(), 0.0) is not None, "every region has been looked at", 900.0)
+        holder.wait(lambda: holder.looked_at(_ids(), loaded) is not None, "every region has been looked at", 900.0)
 
 
 def _ids() -> list[str]:

@@ -54,8 +54,9 @@ def soak(minutes: float) -> list[Sample]:
         try:
             publish(settings, history)
             holder.wait(lambda: _settled(holder) >= len(history), "the history is loaded")
+            loaded = time.time()  # a look before that may have calibrated half of the history
             publish(settings, [fresh(settings)])
-            holder.wait(lambda: holder.looked_at(["hampshire"], 0.0) is not None, "a calibrated look")
+            holder.wait(lambda: holder.looked_at(["hampshire"], loaded) is not None, "a calibrated look")
             return _run(settings, holder, amendments(history[-AMENDED:], 0), _settled(holder), minutes)
         finally:
             holder.kill()

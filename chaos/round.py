@@ -7,7 +7,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +29,8 @@ from streams.episodes_store import EpisodeStore
 STALL_S = 300.0
 #: Nothing more may come for so long, once all is consumed.
 CALM_S = 1.5
+#: Redis is filled beside all else, and may be behind for so long.
+REDIS_S = 60.0
 #: What a worker logs that did not stop within its deadline.
 LATE: Final = "worker had not stopped after"
 #: What Faust logs as a worker starts.
@@ -102,7 +104,7 @@ class Round:
             if calm is None:
                 calm = self._play_calm(report)
             if not report.wrong:
-                self._play_troubled(run, workers, report)
+                self._play_troubled(run, workers, calm, report)
         report.starts = sum(worker.starts for worker in workers)
         report.ended_by_itself = sum(len(worker.ended_by_itself) for worker in workers)
         if not report.wrong:
@@ -126,11 +128,12 @@ class Round:
         run.close(delete=not report.wrong)
         return calm
 
-    def _play_troubled(self, run: Run, workers: Sequence[WorkerProcess], report: Report) -> None:
+    def _play_troubled(self, run: Run, workers: Sequence[WorkerProcess], calm: Outcome, report: Report) -> None:
         self._disturb(run, workers)
         since = time.monotonic()
         report.wrong += self._errors
         report.wrong += self._wait(run, workers, "the disturbed run")
+        _wait_for_redis(run, open_by_alerts(calm))
         report.catching_up_s = time.monotonic() - since
         finish(workers, report)
 
@@ -305,6 +308,18 @@ def _ends(run: Run) -> dict[tuple[str, int], int] | None:
         return run.ends()
     except KafkaException:
         return None
+
+
+def _wait_for_redis(run: Run, expected: Mapping[str, set[str]]) -> None:
+    """Until it has these open episodes of each region, while workers that may owe it some still run.
+
+    Where it does not come to that, it is found at the comparison.
+    """
+    deadline = time.monotonic() + REDIS_S
+    while any(asyncio.run(_current(run, region)) != open_ones for region, open_ones in expected.items()):
+        if time.monotonic() > deadline:
+            return
+        time.sleep(0.3)
 
 
 async def _current(run: Run, region: str) -> set[str]:

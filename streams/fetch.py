@@ -204,8 +204,7 @@ class FetchConsumer(Consumer):
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109  # Faust's own signature
         """Yield a message for each fetch of a fetch topic, for all of a joined one, and for each record of others."""
         if self._dropped and not self._held_back:
-            self._dropped = False
-            await self._start_over()
+            self._dropped = not await self._start_over()
         releases = self._releases
         records, active = await self._wait_next_records(timeout)
         generation = self.app.consumer_generation_id
@@ -214,7 +213,7 @@ class FetchConsumer(Consumer):
         to_come = {tp for tp, batch in records.items() if batch and tp.topic not in self.fetch_topics}
         if not self.flow_active:
             # What was fetched while the flow stood still is dropped; go back to what was committed.
-            await self._start_over()
+            self._dropped |= not await self._start_over()
             await self._fetch_again(to_come)
             return
         too_early = self._held_back or self._releases != releases
@@ -326,20 +325,26 @@ class FetchConsumer(Consumer):
 
     async def perform_seek(self) -> None:
         """Go back to what is committed, as Faust does at the end of each recovery."""
-        await self._start_over()
-        self._sought = True
+        self._sought = await self._start_over()
 
-    async def _start_over(self) -> None:
+    async def _start_over(self) -> bool:
         """All that is not committed comes again, so the queues start anew.
 
         What an agent has in hand meanwhile is done twice, which applying it must bear. Faust leaves partitions of which
         nothing is committed where they are, past what was dropped; they start at their beginning.
+
+        Returns whether it was done: while a rebalance moves partitions it is not, and each rebalance has a seek at its
+        end.
         """
-        await super().perform_seek()
-        self._handed_out.clear()
-        fresh = [tp for tp in self.assignment() if tp.topic in self.fetch_topics and not self._read_offset[tp]]
-        if fresh:
-            await self._thread.seek_to_beginning(*(TopicPartition(*tp) for tp in fresh))
+        try:
+            await super().perform_seek()
+            self._handed_out.clear()
+            fresh = [tp for tp in self.assignment() if tp.topic in self.fetch_topics and not self._read_offset[tp]]
+            if fresh:
+                await self._thread.seek_to_beginning(*(TopicPartition(*tp) for tp in fresh))
+        except (IllegalStateError, AssertionError):  # aiokafka's: of a partition that is another's by now; of none
+            return False
+        return True
 
     def resume_flow(self) -> None:
         """Go on; after a rebalance Faust calls this last, when queues are emptied and partitions sought."""

@@ -235,6 +235,40 @@ async def test_nothing_is_handed_out_until_the_flow_goes_on_after_the_seek(
     assert await getmany() == []
 
 
+@pytest.mark.parametrize("error", [IllegalStateError("no current assignment"), AssertionError("none are assigned")])
+async def test_a_seek_amid_a_rebalance_is_made_up_for(
+    consumer: FetchConsumer, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """A partition is another worker's by the time it is sought: that did end the worker."""
+    moving = True
+    seeks = 0
+
+    async def committed() -> dict[TP, int]:
+        nonlocal seeks
+        if moving:
+            raise error
+        seeks += 1
+        return {LOCATED: 5}
+
+    async def arrives(_: float) -> tuple[Any, Any]:
+        return {LOCATED: [Record("located", 0, 5), Record("located", 0, 6)]}, {LOCATED}
+
+    monkeypatch.setattr(consumer, "seek_to_committed", committed)
+    monkeypatch.setattr(consumer, "_wait_next_records", arrives)
+    monkeypatch.setattr(consumer, "highwater", lambda tp: 7)
+    monkeypatch.setattr(consumer, "assignment", lambda: {LOCATED})
+    await consumer.perform_seek()
+    consumer.stop_flow()
+    assert [message async for message in consumer.getmany(1.0)] == []
+    consumer.resume_flow()
+    assert [message async for message in consumer.getmany(1.0)] == []  # not sought since the rebalance
+    moving = False
+    await consumer.perform_seek()
+    consumer.resume_flow()
+    assert [message.offset async for _, message in consumer.getmany(1.0)] == [6]
+    assert seeks == 2  # at the end of the rebalance, and for what was dropped in it
+
+
 @pytest.fixture
 def sought(consumer: FetchConsumer, monkeypatch: pytest.MonkeyPatch) -> dict[TP, int]:
     """Where the consumer of a changelog, of which five records arrive, was told to go on."""
