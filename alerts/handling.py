@@ -71,6 +71,8 @@ def wait(memory: Memory, feedback: Feedback) -> Memory:
 
 def forget(memory: Memory, now: int) -> Memory:
     """Drop mutes that have ended, and what is older than the topics."""
+    if not memory.mutes and not memory.applied and (not memory.past or memory.past[0].ended_at > now - REMEMBERED_S):
+        return memory
     mutes = tuple(mute for mute in memory.mutes if seconds(mute.until) > now)
     past = tuple(one for one in memory.past if one.ended_at > now - REMEMBERED_S)
     applied = tuple(one for one in memory.applied if one[1] > now - REMEMBERED_S)

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from processors.detector import Detector
 from processors.records import RecordStore
 from processors.runs import Steps
-from schemas.located import Gate, LocatedArray, join, pick
+from schemas.located import Gate, LocatedArray, join
+
+
+class Known:
+    """The rows that count as known at one look, gathered when first asked for: at most looks nobody does."""
+
+    __slots__ = ("_gather", "_rows")
+
+    def __init__(self, gather: Callable[[], LocatedArray]) -> None:
+        self._gather = gather
+        self._rows: LocatedArray | None = None
+
+    def __call__(self) -> LocatedArray:
+        """These rows."""
+        if self._rows is None:
+            self._rows = self._gather()
+        return self._rows
 
 
 class Ahead:
@@ -26,8 +44,7 @@ class Ahead:
         known = RecordStore()
         new = self._steps.rows[: int(self._steps.ends[look])]
         known.apply(self._detector.gated(_ungated(join([self._before, new]))))
-        others = self._detector.store.counted()
-        return join([pick(others, ~np.isin(others["record"], self._touched)), known.counted()])
+        return join([self._detector.store.counted(but=self._touched), known.counted()])
 
 
 def _ungated(rows: LocatedArray) -> LocatedArray:

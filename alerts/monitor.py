@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,7 @@ from alerts.comparisons import unlocated_share
 from alerts.episodes import Episode
 from alerts.following import Following
 from alerts.handling import Memory, Taken, active, wait
-from alerts.known import Ahead
+from alerts.known import Ahead, Known
 from alerts.publication import Publication
 from alerts.schedule import Arrival, Input, ReplaySchedule
 from alerts.telling import Moment, Teller
@@ -192,8 +191,7 @@ class RegionMonitor:
             self._unlocated = unlocated_share(self.detector.store.kept(), as_of)
         if look.calibration is None:
             return LookOutcome(as_of, None, ())
-        known = cache(self._known)
-        at = Moment(as_of, look.calibration, known, look.heard, self.notices, self._unlocated)
+        at = Moment(as_of, look.calibration, Known(self._known), look.heard, self.notices, self._unlocated)
         alerts, taken = self._following.look(look.detections, at)
         report = self._report(look.detections, look.calibration, as_of) if look.detections else None
         return LookOutcome(as_of, report, alerts, tuple(look.detections), look.calibration, taken)

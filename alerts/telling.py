@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from alerts.comparisons import at_place, by_hour, compared, late_share, usual_in_a_week
 from alerts.episodes import Episode, Tell
 from alerts.mutes import hold
-from alerts.outline import disc, outline
+from alerts.outline import outline_of_disc
 from alerts.phrases import evidence_of, per_kind
 from alerts.places import Namer
 from alerts.reviews import expires_at, review_at
@@ -167,7 +167,7 @@ class Teller:
     def _outline(self, told: Detection) -> Polygons:
         key = (told.ix, told.iy, told.radius_cells)
         if key not in self._outlines:
-            self._outlines[key] = outline(disc(*key), self._grid)
+            self._outlines[key] = outline_of_disc(*key, self._grid)
         return self._outlines[key]
 
     def _links(self, episode: Episode) -> tuple[Link, ...]:

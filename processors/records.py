@@ -225,10 +225,14 @@ class RecordStore:
         self._dirty.update(np.unique(weeks).tolist())
         self._changed = None
 
-    def counted(self) -> LocatedArray:
-        """A copy of the rows that count: not withdrawn, not gated."""
+    def counted(self, but: Keys | None = None) -> LocatedArray:
+        """A copy of the rows that count: not withdrawn, not gated, and not of the records `but`."""
         rows = self._used()
-        counting: LocatedArray = pick(rows, (rows["status"] < _WITHDRAWN) & (rows["gate"] == _OPEN))
+        counts = (rows["status"] < _WITHDRAWN) & (rows["gate"] == _OPEN)
+        if but is not None:
+            places = _places_of(self._held.keys, self._held.table, but)
+            counts[places[places != EMPTY]] = False
+        counting: LocatedArray = pick(rows, counts)
         return counting
 
     def kept(self) -> LocatedArray:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -85,12 +86,14 @@ class Tracker:
         standing = [track for track in self.tracks if as_of - track.last_seen <= LINGER_S]
         current: dict[int, Track] = {}
         opened: list[Track] = []
-        ranked = sorted(
-            (detection for detection in detections if detection.level >= floor),
-            key=lambda d: (-d.level, d.radius_cells, d.span_s, d.part, d.ix, d.iy),
-        )
-        for detection, over in zip(ranked, overlaps(ranked, [track.window for track in standing]), strict=True):
-            same = [standing[n] for n in np.flatnonzero(over).tolist()]
+        ranked = [detection for detection in detections if detection.level >= floor]
+        if not ranked:
+            self.tracks = standing
+            return Step(opened, [], ended)
+        ranked.sort(key=lambda d: (-d.level, d.radius_cells, d.span_s, d.part, d.ix, d.iy))
+        lies_over = overlaps(ranked, [track.window for track in standing]).tolist()
+        for detection, over in zip(ranked, lies_over, strict=True):
+            same = list(compress(standing, over))
             track = next((track for track in same if track.id not in current), None)
             if track is not None:
                 peak = max(track.peak, detection.level)

@@ -192,6 +192,16 @@ def test_gated_records_are_kept_and_do_not_count() -> None:
     assert len(store) == 1
 
 
+@given(revisions(), st.sets(st.integers(1, 6)))
+@settings(max_examples=60, deadline=None)
+def test_what_counts_but_for_some_records(rows: LocatedArray, but: set[int]) -> None:
+    """`but` names records that are not there, too."""
+    store = RecordStore()
+    store.apply(rows)
+    expected = [row for row in store.counted().tolist() if row[0] not in but]
+    assert store.counted(but=np.array(sorted(but), np.uint64)).tolist() == expected
+
+
 def test_pruned_rows_make_room_and_leave_empty_weeks() -> None:
     store = RecordStore()
     store.apply(located(occurred=MONDAY + np.arange(200) * 3600))
