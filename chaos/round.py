@@ -37,8 +37,15 @@ LATE: Final = "worker had not stopped after"
 STARTING: Final = "[^HotspotApp]: Starting..."
 #: A line that says that a worker cannot go on.
 GRAVE: Final = re.compile(r'"level": "critical"|^Fatal Python error')
+#: Names of the runs of a round: another for each time that the broker refuses for good what is published, as one with a
+#: full disk does now and then. The log is not as planned then, and nothing can be compared.
+TRIES: Final = ("chaos", "again", "once-more")
 #: How those end that had to be killed.
 KILLED: Final = (-signal.SIGABRT, -signal.SIGKILL)
+
+
+class RefusedError(RuntimeError):
+    """The broker refused for good what was published."""
 
 
 @dataclass
@@ -58,6 +65,8 @@ class Report:
     ended_by_itself: int = 0
     seconds: float = 0.0
     catching_up_s: float = 0.0
+    refused_runs: list[str] = field(default_factory=list)
+    """Why the broker refused what was published: so often the round was played again."""
 
     def __str__(self) -> str:
         troubles = "; ".join(map(str, self.plan.disturbances)) or "nothing that can be done on this machine"
@@ -67,6 +76,7 @@ class Report:
             f" {self.starts} starts"
             f" ({self.ended_by_itself} ended by themselves), {self.catching_up_s:.0f} s to catch up,"
             f" {self.seconds:.0f} s [{troubles}]{''.join(f'; {sentence}' for sentence in self.late)}"
+            f"{''.join(f'; played again, as the broker refused the log: {why}' for why in self.refused_runs)}"
         )
 
 
@@ -87,26 +97,37 @@ class Round:
         self._broker_lock = threading.Lock()
         self._regions = [chaos_region(template, number) for number in range(plan.regions)]
         self._errors: list[str] = []
+        self._refused: list[str] = []
         self._log = build_log(plan, self._regions)
         directory.mkdir(parents=True)
 
     def play(self, calm: Outcome | None) -> tuple[Report, Outcome]:
         """The disturbed run, and before it the undisturbed one unless that of the same log is given; returns it.
 
-        Raises KafkaException and ServerFailedError where the broker itself is no more.
+        Raises KafkaException and ServerFailedError where the broker itself is no more, RefusedError where it takes
+        nothing however often it is tried.
         """
         started = time.monotonic()
         report = Report(self._plan)
         report.messages = len(self._log.messages)
         report.records = sum(map(len, self._log.truth.records.values()))
-        run, workers = self._installation("chaos", self._broker.bootstraps[: self._plan.workers])
-        with running(workers):  # they start while the undisturbed run goes on
-            if calm is None:
-                calm = self._play_calm(report)
-            if not report.wrong:
-                self._play_troubled(run, workers, calm, report)
+        for name in TRIES:
+            run, workers = self._installation(name, self._broker.bootstraps[: self._plan.workers])
+            try:
+                with running(workers):  # they start while the undisturbed run goes on
+                    if calm is None:
+                        calm = self._play_calm(report)
+                    if not report.wrong:
+                        self._play_troubled(run, workers, calm, report)
+                break
+            except RefusedError as refused:
+                report.refused_runs.append(str(refused))
+                run.close(delete=True)
+                if name == TRIES[-1]:
+                    raise
         report.starts = sum(worker.starts for worker in workers)
         report.ended_by_itself = sum(len(worker.ended_by_itself) for worker in workers)
+        assert calm is not None  # the first run has it
         if not report.wrong:
             self._compare(run, calm, report)
         report.alerts = len(calm.alerts)
@@ -163,9 +184,7 @@ class Round:
         started = time.monotonic()
         plan = self._plan
         tasks: list[Callable[[], None]] = [
-            lambda: run.publish(
-                self._log.messages, plan.scale.publishing_s, plan.choice(f"round {plan.number}/bursts")
-            ),
+            lambda: self._publish(run),
             *(self._task(disturbance, workers, started) for disturbance in plan.disturbances),
         ]
         threads = [threading.Thread(target=self._guarded, args=(task,), daemon=True) for task in tasks]
@@ -175,6 +194,15 @@ class Round:
             thread.join()
         for proxy in self._broker.proxies:
             proxy.set_line(Line.OPEN)
+        if self._refused:
+            raise RefusedError(self._refused.pop())
+
+    def _publish(self, run: Run) -> None:
+        plan = self._plan
+        try:
+            run.publish(self._log.messages, plan.scale.publishing_s, plan.choice(f"round {plan.number}/bursts"))
+        except KafkaException as error:
+            self._refused.append(str(error))
 
     def _guarded(self, task: Callable[[], None]) -> None:
         try:

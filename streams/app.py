@@ -7,7 +7,7 @@ import gc
 import logging
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -44,7 +44,7 @@ from streams.monitor_agent import Monitoring
 from streams.rounds import Rounds
 from streams.state import RegionState
 from streams.table import StateTable
-from streams.topics import LARGEST_MESSAGE, Topics, create_topics, partition_counts
+from streams.topics import LARGEST_MESSAGE, Topics, create_topics, partition_counts, partition_of
 
 log = logging.getLogger(__name__)
 
@@ -117,6 +117,8 @@ class Worker:
         )
         self._clock = clock
         self._inputs: frozenset[Input] = frozenset()
+        self._places: dict[str, TP] = {}
+        """Of each region, the partition of its located batches."""
         self._publications: dict[str, Publication] = {}
         self._assigned = False
         self.rounds = Rounds()
@@ -177,8 +179,12 @@ class Worker:
         await loop.run_in_executor(None, lambda: create_topics(self.settings))
         counts = await loop.run_in_executor(None, lambda: partition_counts(self.settings))
         self._inputs = frozenset(
-            (int(self.topics.kind_of(topic)), number) for topic, count in counts.items() for number in range(count)
+            (int(self.topics.kind_of(topic)), number)
+            for topic in (self.topics.ed, self.topics.police)
+            for number in range(counts[topic])
         )
+        located = self.topics.located
+        self._places = {name: TP(located, partition_of(name.encode(), counts[located])) for name in self.registry.desks}
         self._publications = await loop.run_in_executor(None, self._read_addresses)
         self.trail.begin()
         await self.monitoring.warm_up()
@@ -198,9 +204,12 @@ class Worker:
             return
         if self._stopping:
             return
-        self._tasks = [asyncio.create_task(self._observe_forever()), asyncio.create_task(self._watch_forever())]
+        forever = [self._observe_forever(), self._watch_forever()]
         if self.settings.clock == "wall":
-            self._tasks.append(asyncio.create_task(self._tick_forever()))
+            forever.append(self._tick_forever())
+        self._tasks = [asyncio.create_task(task) for task in forever]
+        for task in self._tasks:
+            task.add_done_callback(self._ended)
 
     def _read_addresses(self) -> dict[str, Publication]:
         found = load_addresses(desk.region for desk in self.registry.desks.values())
@@ -384,11 +393,14 @@ class Worker:
         self._assigned = True
         self.metrics.ready.set(1)
 
-    def _held_regions(self) -> Iterable[str]:
+    def _held_regions(self) -> list[str]:
         assigned = self.faust.consumer.assignment()
-        for region in self.registry.desks:
-            if self.faust.producer.key_partition(self.topics.located, region.encode()) in assigned:
-                yield region
+        return [region for region, place in self._places.items() if place in assigned]
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """What goes on for ever ended: it was cancelled, or the worker does not do all its work any more."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.fail(error)
 
     async def _tick_forever(self) -> None:
         while True:

@@ -88,9 +88,11 @@ class FetchConsumerThread(AIOKafkaConsumerThread):
     """Whether all that was fetched the last time was."""
     _at_once = False
     """Whether something that workers send each other waits at the broker."""
+    _missing: frozenset[str] = frozenset()
+    """Topics that the leader of the group knows no partitions of."""
 
     async def on_start(self) -> None:
-        """Start, pace the requests, and take note of heartbeats that are answered from then on."""
+        """Start, pace the requests, and at heartbeats that are answered from then on see how the group is."""
         await super().on_start()
         self._fetcher = self._ensure_consumer()._fetcher
         self._pace(self._fetcher)
@@ -101,9 +103,24 @@ class FetchConsumerThread(AIOKafkaConsumerThread):
             answered = bool(await heartbeat())
             if answered:
                 self.heard_at = time.monotonic()
+                self._look_for_missing(coordinator)
             return answered
 
         coordinator._do_heartbeat = noted
+
+    def _look_for_missing(self, coordinator: Any) -> None:
+        """Have the leader of the group ask for topics that it knows no partitions of.
+
+        While a broker starts, it answers without some or all of them, or not at all. A leader that assigns partitions
+        then gives those to nobody; aiokafka asks again, and lets the group join anew, after five minutes.
+        """
+        known = coordinator._cluster.partitions_for_topic
+        missing = frozenset(topic for topic in coordinator._group_subscription or () if not known(topic))
+        if missing:
+            coordinator._client.force_metadata_update()
+            if missing != self._missing:
+                self.log.warning("Nobody reads topics that brokers did not tell of; asked again: %s", sorted(missing))
+        self._missing = missing
 
     async def _fetch_records(
         self,

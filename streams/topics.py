@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from aiokafka.partitioner import DefaultPartitioner
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
@@ -153,8 +154,17 @@ def delete_topics(settings: Settings, *, timeout_s: float = 30.0) -> list[str]:
 
 
 def partition_counts(settings: Settings, *, timeout_s: float = 30.0) -> dict[str, int]:
-    """Partitions of the source topics as they are on the broker: the inputs whose watermarks a replay waits for."""
+    """How many partitions the source topics and the located one have on the broker."""
     admin = AdminClient({"bootstrap.servers": settings.bootstrap})
     topics = Topics(settings.prefix)
     found = admin.list_topics(timeout=timeout_s).topics
-    return {name: len(found[name].partitions) for name in (topics.ed, topics.police)}
+    return {name: len(found[name].partitions) for name in (topics.ed, topics.police, topics.located)}
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """Of so many partitions, the one where workers and all clients of Kafka's own way put what has this key.
+
+    A producer tells it only while it knows of the topic, and may forget it when brokers start.
+    """
+    found: int = DefaultPartitioner()(key, range(partitions), ())
+    return found

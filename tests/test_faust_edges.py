@@ -12,6 +12,7 @@ from typing import Any
 import faust
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.cluster import ClusterMetadata
 from faust.exceptions import KeyDecodeError
 from faust.transport.drivers.aiokafka import Consumer
 from faust.types import TP
@@ -22,7 +23,7 @@ from streams.app import Worker
 from streams.fetch import Fetch, FetchConsumer, Listed
 from streams.topics import Topics
 from tests.builders import hampshire
-from tests.running import Installation, publish, until
+from tests.running import Installation, publish, running_worker, until
 
 AGENTS = {"hotspot.ingest.ed", "hotspot.ingest.police", "hotspot.ingest.feedback", "hotspot.monitor", "hotspot.deliver"}
 PLACE = TP("located", 0)
@@ -188,6 +189,21 @@ async def test_a_worker_whose_services_cannot_start_fails_and_does_not_wait_for_
     assert await worker.stop()
 
 
+async def test_a_worker_whose_ticks_end_fails(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that ends with an error tells nobody; the regions would be looked at only when records come."""
+    worker = Worker(installation.settings(), [hampshire()])
+
+    async def refused() -> None:
+        raise OSError("the broker takes no tick")
+
+    monkeypatch.setattr(worker.faust, "start", _nothing)
+    monkeypatch.setattr(worker, "_tick_forever", refused)
+    await worker.start()
+    await asyncio.wait_for(worker.stopped.wait(), 10)
+    assert isinstance(worker.failure, OSError)
+    assert await worker.stop()
+
+
 # --- tables and settings -----------------------------------------------------------------------------------------
 
 
@@ -238,6 +254,28 @@ async def test_aiokafka_takes_no_partitions_for_all_of_them_and_ours_gets_none(n
         assert sum(map(len, again.values())) == 3
     finally:
         await consumer.stop()
+
+
+@pytest.mark.connected
+async def test_a_leader_that_knew_of_no_topics_assigns_them_soon(
+    native: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker that just starts answers without them: aiokafka's leader then asked again after five minutes."""
+    settings = native.settings()
+    tell, starting = ClusterMetadata.update_metadata, True
+
+    def told(cluster: ClusterMetadata, answer: Any) -> Any:
+        if starting:
+            answer.topics = []
+        return tell(cluster, answer)
+
+    monkeypatch.setattr(ClusterMetadata, "update_metadata", told)
+    async with running_worker(settings, hampshire()) as worker:
+        await until(lambda: worker.faust.consumer_generation_id > 0, "the group has met")
+        assert worker.faust.consumer.assignment() == set()
+        starting = False
+        located = TP(Topics(settings.prefix).located, 0)
+        await until(lambda: located in worker.faust.consumer.assignment(), "partitions are assigned", 20.0)
 
 
 async def test_faust_empties_the_queue_of_a_standby_as_it_lets_the_flow_go_on_and_ours_does_not(
