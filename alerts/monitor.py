@@ -51,11 +51,9 @@ class LookOutcome:
     """What one look found and decided."""
 
     as_of: int
-    report: LookReport | None
-    """None when no window was above the closing level."""
-    alerts: tuple[Alert, ...]
+    alerts: tuple[Alert, ...] = ()
     found: tuple[Detection, ...] = ()
-    """The windows of the report as the detector has them."""
+    """The windows above the closing level."""
     calibration: Calibration | None = None
     """By which they were judged."""
     feedback: tuple[Taken, ...] = ()
@@ -80,6 +78,8 @@ class RegionMonitor:
     """Everything about one region that must be consistent with each other.
 
     `schedule` is given for the replay clock; without it every call of `advance` ends in one look at the newest moment.
+    With `calibrates_beside` no look waits for a calibration: the detector tells which is to be made. One that a look
+    waits for may take so many `threads`.
     """
 
     def __init__(
@@ -88,12 +88,15 @@ class RegionMonitor:
         settings: DetectionSettings,
         *,
         schedule: ReplaySchedule | None = None,
+        calibrates_beside: bool = False,
+        threads: int = 1,
         simulated: bool = False,
         console_url: str = "",
         publication: Publication | None = None,
     ) -> None:
         self.region = region
-        self.detector = Detector(settings, region.zone, PublicHolidays(region.holidays))
+        holidays = PublicHolidays(region.holidays)
+        self.detector = Detector(settings, region.zone, holidays, calibrates_beside=calibrates_beside, threads=threads)
         self.last_look = 0
         self.calibration: Calibration | None = None
         self._settings = settings
@@ -190,11 +193,10 @@ class RegionMonitor:
         if look.refitted:  # then the detector is not ahead
             self._unlocated = unlocated_share(self.detector.store.kept(), as_of)
         if look.calibration is None:
-            return LookOutcome(as_of, None, ())
+            return LookOutcome(as_of)
         at = Moment(as_of, look.calibration, Known(self._known), look.heard, self.notices, self._unlocated)
         alerts, taken = self._following.look(look.detections, at)
-        report = self._report(look.detections, look.calibration, as_of) if look.detections else None
-        return LookOutcome(as_of, report, alerts, tuple(look.detections), look.calibration, taken)
+        return LookOutcome(as_of, alerts, tuple(look.detections), look.calibration, taken)
 
     def _known(self) -> LocatedArray:
         """The rows that count as known at the present look."""
@@ -227,12 +229,15 @@ class RegionMonitor:
         since = None if heard is None else moment(heard)
         return FeedNotice(ident, found.problem, since, feed_sentence(name, found.problem, since))
 
-    def _report(self, detections: list[Detection], calibration: Calibration, as_of: int) -> LookReport:
-        return LookReport(
-            as_of=moment(as_of),
-            threshold=round(calibration.threshold, 4),
-            detections=tuple(self._teller.detected(detection, calibration) for detection in detections),
-        )
+    def reports(self, looks: Iterable[LookOutcome]) -> Iterator[LookReport]:
+        """Of each look that found something, what. May be asked in any thread, whatever the region is at."""
+        for look in looks:
+            if look.found and look.calibration is not None:
+                yield LookReport(
+                    as_of=moment(look.as_of),
+                    threshold=round(look.calibration.threshold, 4),
+                    detections=tuple(self._teller.detected(found, look.calibration) for found in look.found),
+                )
 
     # --- state ------------------------------------------------------------------------------------------------------
 

@@ -74,7 +74,8 @@ async def hold(settings: Settings, regions: Sequence[RegionFile]) -> None:
         now = looks_of(running.metrics)
         for region in running.monitoring.regions:
             if now.get(region, 0.0) > looks.get(region, 0.0):
-                _tell("looked", region=region, calibrated=region in running.calibrated_regions)
+                known = region in running.calibrated_regions and not running.monitoring.is_calibrating
+                _tell("looked", region=region, calibrated=known)
         looks = now
         if running.accounting.settled != settled:
             settled = running.accounting.settled
@@ -124,7 +125,7 @@ class Holder:
         return next((told for told in reversed(self.told) if told["event"] == event), None)
 
     def looked_at(self, regions: Sequence[str], since: float) -> float | None:
-        """When all of these had been looked at after a moment, calibrated; None while some have not."""
+        """When all of these had been looked at after a moment, calibrated, and nothing was left to be; None before."""
         return all_looked_at([self], regions, since)
 
     def first_looks(self, since: float) -> dict[str, float]:

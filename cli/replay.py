@@ -13,10 +13,10 @@ import uvloop
 
 from cli.incident_rows import SIMULATED_FILE
 from cli.logs import quiet_logs
-from schemas.region import RegionFile, load_region
+from schemas.region import load_region
 from schemas.settings import Settings, load_settings
 from streams.embedded import EMBEDDED_SETTINGS, EmbeddedRedis, EmbeddedServers
-from streams.incident_file import Incidents, Period, read_incidents
+from streams.incident_file import IncidentRows, Period, read_rows
 from streams.replay import Summary
 from streams.replay import replay as run_replay
 
@@ -56,12 +56,12 @@ def replay(
     quiet_logs()
     replay_settings(bootstrap or "127.0.0.1:9092", "redis://127.0.0.1")  # refuses a bad setting before any work
     region = load_region(region_file)
-    incidents = read_incidents(file, region, Period(_day(first), _day(last)))
+    incidents = IncidentRows(file, region, read_rows(file, region))
     if not incidents.has_record_times:
         click.echo("The file has no recorded_at: each record counts as recorded when it happened.", err=True)
     if incidents.simulated:
         click.echo(f"{SIMULATED_FILE} Every alert says so.", err=True)
-    summary = _run(incidents, region, bootstrap, out)
+    summary = _run(incidents, Period(_day(first), _day(last)), bootstrap, out)
     click.echo(
         f"{summary.published} published: {summary.located} located, {summary.gated} gated, "
         f"{summary.rejected} rejected, {summary.duplicates} duplicates. "
@@ -74,8 +74,7 @@ def _day(value: datetime | None) -> date | None:
     return value.date() if value else None
 
 
-def _run(incidents: Incidents, region: RegionFile, bootstrap: str | None, out: Path) -> Summary:
-    messages = incidents.messages
+def _run(incidents: IncidentRows, period: Period, bootstrap: str | None, out: Path) -> Summary:
     with ExitStack() as stack:
         if bootstrap:
             # What a replay shows is on Kafka; its episodes in Redis are nobody's business but its own.
@@ -88,9 +87,14 @@ def _run(incidents: Incidents, region: RegionFile, bootstrap: str | None, out: P
             settings = replay_settings(servers.broker.bootstrap, servers.redis.url, **EMBEDDED_SETTINGS)
         if incidents.simulated:
             settings = settings.model_copy(update={"simulated": True})
-        bar = stack.enter_context(click.progressbar(length=len(messages), label="Replay", show_pos=True))
+        bar = stack.enter_context(click.progressbar(length=len(incidents.rows), label="Replay", show_pos=True))
+
+        def progress(settled: int, of: int) -> None:
+            bar.length = of
+            bar.update(settled - bar.pos)
+
         summary: Summary = uvloop.run(
-            run_replay(messages, region, settings, out, lambda done: bar.update(done - bar.pos))
+            run_replay(lambda: incidents.incidents(period).messages, incidents.region, settings, out, progress)
         )
         return summary
 

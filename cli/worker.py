@@ -41,13 +41,11 @@ async def _serve(settings: Settings, regions: Sequence[RegionFile], routes: Rout
         loop.add_signal_handler(number, running.stopped.set)
     starting, told = asyncio.create_task(running.start()), asyncio.create_task(running.stopped.wait())
     await asyncio.wait({starting, told}, return_when=asyncio.FIRST_COMPLETED)
-    begun = starting.done()
-    if begun:
+    if starting.done():
         starting.result()
         await told
     stopped = await running.stop()
-    if not begun or not stopped or running.failure is not None:
-        # Threads that are still at work, and tasks of Faust's that ignore that they are cancelled, would keep the
-        # process for as long as they like: alive, and at nothing.
-        logging.shutdown()
-        os._exit(0 if running.failure is None and stopped else 1)
+    # All is written and closed. Threads still at work, with a calibration or with what a stop had to leave, and tasks
+    # of Faust's that ignore that they are cancelled, would keep the process for long: alive, and at nothing.
+    logging.shutdown()
+    os._exit(0 if running.failure is None and stopped else 1)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -113,24 +113,40 @@ def baseline_fingerprint(baseline: Baseline, variation: Variation) -> str:
     return hashlib.sha256(" ".join(f"{n:.1e}" for n in numbers).encode()).hexdigest()[:16]
 
 
-def calibrate(baseline: Baseline, variation: Variation, settings: DetectionSettings, local: LocalHours) -> Calibration:
-    """Simulate, count openings over thresholds, fit their tail and read the threshold off it."""
+def calibrate(
+    baseline: Baseline, variation: Variation, settings: DetectionSettings, local: LocalHours, *, threads: int = 1
+) -> Calibration:
+    """Simulate, count openings over thresholds, fit their tail and read the threshold off it.
+
+    With two threads years are looked at side by side, in more memory; the result is the same.
+    """
     made_at = baseline.fitted_at
     rng = np.random.default_rng([settings.seed, made_at])
     days = settings.calibration_days
     warm_days = -(-settings.spans_s[-1] // DAY_S) + SETTLE_DAYS
     since = made_at + warm_days * DAY_S
     budget = settings.budget_per_28d / 28.0
-    start = math.nan
-    found: list[Floats] = []
-    for done in range(0, days, DAYS_AT_ONCE):
-        part = min(days - done, DAYS_AT_ONCE)
+
+    def scene_of(part: int) -> NullScene:
         null = simulate_null(baseline, variation, local, made_at, -(-(warm_days + part) // 7), rng)
-        scene = NullScene(baseline, settings, local, made_at, null)
-        if not found:
-            start = _tail_start(scene, since, part, budget, settings.close_fraction)
+        return NullScene(baseline, settings, local, made_at, null)
+
+    def levels(scene: NullScene, part: int, start: float) -> Floats:
         seen = scene.run(settings.close_fraction * start, since + part * DAY_S)
-        found.append(opening_levels(seen, since, start, settings.close_fraction))
+        return opening_levels(seen, since, start, settings.close_fraction)
+
+    first, *others = [min(days - done, DAYS_AT_ONCE) for done in range(0, days, DAYS_AT_ONCE)]
+    scene = scene_of(first)
+    if threads > 1 and others:
+        with ThreadPoolExecutor(max_workers=1) as second:  # one, for each simulation draws where the last one ended
+            ahead = second.submit(scene_of, others[0])
+            start = _tail_start(scene, since, first, budget, settings.close_fraction)
+            more = [second.submit(lambda: levels(ahead.result(), others[0], start))]
+            more += [second.submit(lambda part: levels(scene_of(part), part, start), part) for part in others[1:]]
+            found = [levels(scene, first, start), *(levels_of_part.result() for levels_of_part in more)]
+    else:
+        start = _tail_start(scene, since, first, budget, settings.close_fraction)
+        found = [levels(scene, first, start), *(levels(scene_of(part), part, start) for part in others)]
     peaks = np.concatenate(found)
     tail = fit_tail(peaks, start, days)
     error = level_error(peaks, tail, days, budget, rng, BOOTSTRAPS)

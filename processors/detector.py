@@ -12,14 +12,15 @@ import numpy as np
 
 from processors.arrays import Bytes, Floats, Ints, Small
 from processors.baseline import Baseline, PastEpisode, fit_baseline, from_bytes, taught_period, to_bytes
-from processors.calibration import Calibration, calibrate, settings_fingerprint
-from processors.dispersion import Variation, measure_variation
+from processors.calibration import Calibration, settings_fingerprint
+from processors.dispersion import Variation
 from processors.feedhealth import Finding
 from processors.feedwatch import FeedWatch
 from processors.incidents import incidents
 from processors.live import LiveRecords
 from processors.localtime import DAY_S, LocalHours
 from processors.public_holidays import NO_HOLIDAYS, PublicHolidays
+from processors.recalibration import CalibrationOrder, Recalibration
 from processors.record_parts import RecordParts
 from processors.records import Applied, RecordStore, checked
 from processors.runs import Steps, Terms
@@ -35,8 +36,6 @@ BULK: Final = 2_000
 #: least so many): history that is still being loaded, or taken back.
 REVISED_PART: Final = 0.05
 REVISED_LEAST: Final = 50
-#: A calibration no longer fits when a kind has become this many times more or less frequent.
-LEVEL_CHANGE: Final = 1.5
 NO_ROWS: Final = np.empty(0, LOCATED)
 
 
@@ -64,15 +63,27 @@ class Step(NamedTuple):
 class Detector:
     """One region. Records arrive in any order; looks move forward. Equal records and looks give equal findings."""
 
-    def __init__(self, settings: DetectionSettings, zone: ZoneInfo, holidays: PublicHolidays = NO_HOLIDAYS) -> None:
+    def __init__(
+        self,
+        settings: DetectionSettings,
+        zone: ZoneInfo,
+        holidays: PublicHolidays = NO_HOLIDAYS,
+        *,
+        calibrates_beside: bool = False,
+        threads: int = 1,
+    ) -> None:
+        """With `calibrates_beside` a look does not wait for a calibration: see `take_order`. One that it waits for
+        may take so many threads.
+        """
         self._settings = settings
+        self._zone = zone
         self._local = LocalHours(zone, holidays)
         self._store = RecordStore()
         self._records = RecordParts(self._store)
         self._live = LiveRecords(settings.merge_minutes * 60)
         self._windows = WindowCounts(settings, self._local)
         self._baseline: Baseline | None = None
-        self._calibration: Calibration | None = None
+        self._calibration = Recalibration(beside=calibrates_beside, threads=threads)
         self._as_of: int | None = None
         self._built = False  # whether windows and live records follow the store
         self._first: int | None = None  # no counting record is older
@@ -104,7 +115,7 @@ class Detector:
     @property
     def calibration(self) -> Calibration | None:
         """What scores mean, as last simulated."""
-        return self._calibration
+        return self._calibration.current
 
     @property
     def as_of(self) -> int | None:
@@ -151,12 +162,12 @@ class Detector:
         self._as_of = as_of
         self._build(as_of)
         refitted = self._refit_if_due(as_of)
-        calibrated = self._calibrate_if_due(refitted)
+        calibrated = self._calibrate_if_due()
         self._build(as_of)  # a refit may have gated records, or no longer
         if refitted or calibrated:
             self._expect()
         found = self._windows.look(as_of)
-        return Look(as_of, found, self._calibration, refitted, calibrated, tuple(self._feeds.heard.of_feeds.tolist()))
+        return Look(as_of, found, self.calibration, refitted, calibrated, tuple(self._feeds.heard.of_feeds.tolist()))
 
     def run(self, steps: Steps) -> Iterator[Step]:
         """The same as applying the rows of each step and then looking, one after the other; quicker."""
@@ -171,7 +182,7 @@ class Detector:
             found = self._run(ahead)
             begin = 0
             for as_of, end, detections, heard in found.looks:
-                look = Look(as_of, detections, self._calibration, False, False, heard)
+                look = Look(as_of, detections, self.calibration, False, False, heard)
                 yield Step(found.outcome[begin:end], NO_ROWS, look)
                 begin = end
             n += len(found.looks)
@@ -181,7 +192,7 @@ class Detector:
 
     def _calm(self, steps: Steps, n: int) -> int:
         """How many looks from the n-th on surely need no more than counting and looking."""
-        if self._baseline is None or not self._built:
+        if self._baseline is None or not self._built or self._calibration.is_doubted:
             return 0
         moments = steps.moments[n:]
         large = np.flatnonzero(np.diff(steps.ends[n - 1 :]) > BULK)
@@ -211,6 +222,19 @@ class Detector:
             self._as_of = run.looks[-1].as_of
         return run
 
+    def take_order(self) -> CalibrationOrder | None:
+        """The calibration that a look asked for, once, to be made beside the looks and handed to `calibrated`.
+
+        Until it is there looks go on by the one before, or find nothing where there is none.
+        """
+        return self._calibration.take_order()
+
+    def calibrated(self, calibration: Calibration) -> None:
+        """Judge by this from the next look on."""
+        self._calibration.hand_in(calibration)
+        self._unsaved.add("calibration")
+        self._expect()
+
     def evaluate(
         self, ix: int, iy: int, radius_cells: int, span_s: int, as_of: int, part: WeekPart = WeekPart.ANY
     ) -> Detection:
@@ -228,9 +252,7 @@ class Detector:
 
     def variation(self) -> Variation:
         """How much the history that the baseline was taught varies beyond chance. There must be a baseline."""
-        assert self._baseline is not None
-        found = incidents(self._store.counted(), self._settings.merge_minutes * 60)
-        return measure_variation(found, self._baseline, self._settings, self._local)
+        return self._calibration_order().variation()
 
     def snapshot(self) -> dict[str, bytes]:
         """The parts that changed since the last snapshot; empty bytes where a part is gone."""
@@ -247,7 +269,7 @@ class Detector:
         if "baseline" in self._unsaved:
             parts["baseline"] = b"" if self._baseline is None else to_bytes(self._baseline)
         if "calibration" in self._unsaved:
-            parts["calibration"] = b"" if self._calibration is None else self._calibration.to_json().encode()
+            parts["calibration"] = b"" if self.calibration is None else self.calibration.to_json().encode()
         self._unsaved.clear()
         clock: dict[str, Any] = {
             "as_of": self._as_of,
@@ -270,7 +292,7 @@ class Detector:
         if clock.get("settings") == self._fingerprint():
             self._baseline = from_bytes(parts["baseline"]) if parts.get("baseline") else None
             packed = parts.get("calibration")
-            self._calibration = Calibration.from_json(packed.decode()) if packed else None
+            self._calibration.current = Calibration.from_json(packed.decode()) if packed else None
         counted = self._store.counted()
         self._first = int(counted["occurred"].min()) if counted.size else None
         if clock:
@@ -295,7 +317,7 @@ class Detector:
         self._windows.expect(self._baseline, self._floor(), self._feeds.heard.follow(feeds))
 
     def _floor(self) -> float:
-        return float("inf") if self._calibration is None else self._calibration.floor
+        return float("inf") if self.calibration is None else self.calibration.floor
 
     def _build(self, as_of: int) -> None:
         """Have windows and live records follow the store, all anew."""
@@ -376,28 +398,23 @@ class Detector:
         if self._baseline is None and before is None:
             return False
         self._unsaved.add("baseline")
+        self._calibration.doubt()
         dropped = self._store.prune(at - (self._settings.baseline_days + KEEP_DAYS) * DAY_S)
         if self._built:
             self._follow(dropped, dropped[:0])
         return True
 
-    def _calibrate_if_due(self, refitted: bool) -> bool:
-        baseline, calibration = self._baseline, self._calibration
-        if baseline is None:
-            return False
-        if calibration is not None and not (refitted and self._outdated(baseline, calibration)):
-            return False
-        self._calibration = calibrate(baseline, self.variation(), self._settings, self._local)
-        self._unsaved.add("calibration")
-        return True
+    def _calibrate_if_due(self) -> bool:
+        made = self._calibration.check(self._baseline, self._settings, self._calibration_order)
+        if made:
+            self._unsaved.add("calibration")
+        return made
 
-    def _outdated(self, baseline: Baseline, calibration: Calibration) -> bool:
-        if baseline.fitted_at - calibration.made_at > self._settings.calibration_max_age_days * DAY_S:
-            return True
-        for now, then in zip(baseline.yearly(), calibration.yearly, strict=True):
-            if (now > 0) != (then > 0) or now > LEVEL_CHANGE * then or now * LEVEL_CHANGE < then:
-                return True
-        return False
+    def _calibration_order(self) -> CalibrationOrder:
+        """By the baseline, which there must be, and the records as they are now."""
+        assert self._baseline is not None
+        local = LocalHours(self._zone, self._local.holidays)  # not ours: it grows as it is asked, in whatever thread
+        return CalibrationOrder(self._baseline, self._store.counted(), self._settings, local)
 
 
 def _unpack(cells: Ints) -> tuple[Small, Small]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -42,9 +43,9 @@ from streams.located import tick
 from streams.metrics import Metrics
 from streams.monitor_agent import Monitoring
 from streams.rounds import Rounds
-from streams.state import RegionState
+from streams.state import SEPARATOR, RegionState
 from streams.table import StateTable
-from streams.topics import LARGEST_MESSAGE, Topics, create_topics, partition_counts, partition_of
+from streams.topics import LARGEST_MESSAGE, PartitionsError, Topics, create_topics, partition_counts, partition_of
 
 log = logging.getLogger(__name__)
 
@@ -171,8 +172,9 @@ class Worker:
     async def start(self) -> None:
         """Create what topics are missing, compile the kernels, join the group.
 
-        Raises KafkaException when the broker does not answer, ListenError when the metrics port is taken. Once the
-        services of Faust have begun, what goes wrong is a failure (see `fail`) and must be followed by `stop`.
+        Raises KafkaException when the broker does not answer, PartitionsError when its topics do not fit each other,
+        ListenError when the metrics port is taken. Once the services of Faust have begun, what goes wrong is a failure
+        (see `fail`) and must be followed by `stop`.
         """
         loop = asyncio.get_running_loop()
         await self.health.start()
@@ -184,6 +186,8 @@ class Worker:
             for number in range(counts[topic])
         )
         located = self.topics.located
+        if counts[located] != counts[self.topics.changelog]:
+            raise PartitionsError(located, counts[located], self.topics.changelog, counts[self.topics.changelog])
         self._places = {name: TP(located, partition_of(name.encode(), counts[located])) for name in self.registry.desks}
         self._publications = await loop.run_in_executor(None, self._read_addresses)
         self.trail.begin()
@@ -204,9 +208,9 @@ class Worker:
             return
         if self._stopping:
             return
-        forever = [self._observe_forever(), self._watch_forever()]
-        if self.settings.clock == "wall":
-            forever.append(self._tick_forever())
+        forever = [self._observe_forever()]
+        if self.settings.clock == "wall":  # amid a replay nobody waits
+            forever += [self._tick_forever(), self._watch_forever()]
         self._tasks = [asyncio.create_task(task) for task in forever]
         for task in self._tasks:
             task.add_done_callback(self._ended)
@@ -235,10 +239,13 @@ class Worker:
         for task in self._tasks:
             task.cancel()
         await self.deliveries.stop()
+        await self.monitoring.end_calibrations()
         await self.faust.stop()
         await self.episodes.stop()
         self.ingest.stop()
-        await asyncio.get_running_loop().run_in_executor(None, self.monitoring.stop)  # a calibration may take long
+        await asyncio.get_running_loop().run_in_executor(
+            None, self.monitoring.stop
+        )  # a replay's calibration takes long
         await self.store.close()
         await self.health.stop()
         self._directory.cleanup()
@@ -332,6 +339,7 @@ class Worker:
         table = app.Table(
             "state", key_type=bytes, value_type=bytes, partitions=self.settings.located_partitions, default=None
         )
+        table.place_of = lambda key: self._places[key.partition(SEPARATOR)[0].decode()].partition
         app.kept_up_to = table.kept_up_to
         agent("hotspot.ingest.ed", topics.ed, lambda fetches: ingest.handle(Kind.ED, fetches))
         agent("hotspot.ingest.police", topics.police, lambda fetches: ingest.handle(Kind.POLICE, fetches))
@@ -356,6 +364,8 @@ class Worker:
             desk.region,
             self.settings.detection,
             schedule=schedule,
+            calibrates_beside=schedule is None,  # what a replay finds must not depend on how long one takes
+            threads=os.cpu_count() or 1,
             simulated=self.settings.simulated,
             console_url=self.settings.console_url,
             publication=self._publications.get(region),

@@ -9,6 +9,7 @@ from math import inf
 from typing import Protocol
 
 from alerts.monitor import RegionMonitor
+from processors.calibration import Calibration
 from streams.located import LocatedBatch
 
 #: Ticks amid a backlog are no reason to look: half of what is known is not taken in yet. Where nothing of it came for
@@ -87,7 +88,7 @@ class Part:
         return sum(len(batch.rows) for batch in self.batches)
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class Held:
     """A region in this worker's hands."""
 
@@ -97,6 +98,8 @@ class Held:
     backlog: Backlog
     fitted_at: int | None = None
     """Up to when the baseline has learned, as of the last step."""
+    calibrated: Calibration | None = None
+    """Made beside the looks, for the next step to judge by."""
     layers_day: int = 0
     """The local day whose map layers were last sent."""
     added: int = MOST_ADDED

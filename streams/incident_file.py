@@ -67,22 +67,43 @@ class Incidents:
     """Whether the file says of any record that it is simulated, as files of `hotspot simulate` do."""
 
 
-def read_incidents(path: Path, region: RegionFile, period: Period) -> Incidents:
-    """All rows of a file whose record falls in the period.
+@dataclass(frozen=True, slots=True)
+class IncidentRows:
+    """The rows of a file, yet to be made messages."""
 
-    A row whose times cannot be read is sent as it is: the ingest agent refuses it, and it is accounted for. Raises
-    IncidentFileError.
-    """
-    rows = read_rows(path, region)
-    messages = [
-        message
-        for message in row_messages(rows, region)
-        if message.recorded_at == UNREADABLE or period.holds(message.recorded_at, region)
-    ]
-    if not messages:
-        raise IncidentFileError(f"The file {path} has no records in the period asked for.")
-    simulated = any(row.get(SIMULATED, "").strip().lower() in SAID for row in rows)
-    return Incidents(messages, "recorded_at" in rows[0], simulated)
+    path: Path
+    region: RegionFile
+    rows: list[Mapping[str, str]]
+
+    @property
+    def has_record_times(self) -> bool:
+        """As that of incidents."""
+        return bool(self.rows) and "recorded_at" in self.rows[0]
+
+    @property
+    def simulated(self) -> bool:
+        """Whether any of them says so."""
+        return any(row.get(SIMULATED, "").strip().lower() in SAID for row in self.rows)
+
+    def incidents(self, period: Period) -> Incidents:
+        """Those whose record falls in the period.
+
+        A row whose times cannot be read is sent as it is: the ingest agent refuses it, and it is accounted for. Raises
+        IncidentFileError where there is none.
+        """
+        messages = [
+            message
+            for message in row_messages(self.rows, self.region)
+            if message.recorded_at == UNREADABLE or period.holds(message.recorded_at, self.region)
+        ]
+        if not messages:
+            raise IncidentFileError(f"The file {self.path} has no records in the period asked for.")
+        return Incidents(messages, self.has_record_times, self.simulated)
+
+
+def read_incidents(path: Path, region: RegionFile, period: Period) -> Incidents:
+    """All rows of a file whose record falls in the period. Raises IncidentFileError."""
+    return IncidentRows(path, region, read_rows(path, region)).incidents(period)
 
 
 def row_messages(rows: Iterable[Mapping[str, str]], region: RegionFile) -> list[SourceMessage]:

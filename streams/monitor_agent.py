@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 from alerts.audit import delivered, said_by
 from alerts.monitor import LOOKS_AT_ONCE, LookOutcome, RegionMonitor, Tally
 from alerts.schedule import Arrival
+from processors.recalibration import CalibrationOrder
 from processors.warm import warm_up
 from schemas.alert import AlertEvent, LookReports, alert_event
 from schemas.base import Clock, utc_now
@@ -30,6 +31,7 @@ from streams.holding import Alone, Backlog, Held, Membership, Part, SessionLostE
 from streams.located import LocatedBatch
 from streams.memory import give_back
 from streams.state import RegionState
+from streams.tasks import end, in_thread, seen
 from streams.topics import Topics
 
 log = logging.getLogger(__name__)
@@ -62,6 +64,8 @@ class _Done(NamedTuple):
     """Whether they are laid over what it has, and stay where they are until whole parts are written."""
     said: tuple[Feedback, ...]
     """What people said that the step took in."""
+    order: CalibrationOrder | None
+    """The calibration that is to be made."""
     standing: _Standing
     """Taken in the kernel thread: by the time it is told, the next step may be under way there."""
 
@@ -90,9 +94,13 @@ class Monitoring:
         self._topics = Topics(settings.prefix)
         self._metrics = accounting.metrics
         self._kernels = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hotspot-kernels")
+        self._reports = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hotspot-reports")
         self._held: dict[str, Held] = {}
         self._let_go: dict[str, Held] = {}
         self._under_way: dict[str, set[asyncio.Task[None]]] = {}
+        self._one_calibration = asyncio.Lock()
+        self._calibrations: set[asyncio.Task[None]] = set()
+        self._stopping = False
         self.alert_latencies_ms: deque[float] = deque(maxlen=10_000)
 
     async def warm_up(self) -> None:
@@ -114,12 +122,16 @@ class Monitoring:
             batches = [batch for value in fresh for batch in LocatedBatch.read(value)]
             if batches:
                 held.next_offset = records[-1].offset + 1
-                step = asyncio.create_task(self._advance(region, held, held.hand_over(batches), state))
-                of_region = self._under_way.setdefault(region, set())
-                of_region.add(step)
-                step.add_done_callback(of_region.discard)
-                steps.append(step)
-        return asyncio.gather(*steps)
+                steps.append(self._begin(region, held, batches, state))
+        return seen(asyncio.gather(*steps))
+
+    def _begin(self, region: str, held: Held, batches: list[LocatedBatch], state: RegionState) -> asyncio.Task[None]:
+        """Begin to bring a region up to these batches, or without any to what else has changed."""
+        step = seen(asyncio.create_task(self._advance(region, held, held.hand_over(batches), state)))
+        of_region = self._under_way.setdefault(region, set())
+        of_region.add(step)
+        step.add_done_callback(of_region.discard)
+        return step
 
     async def _claim(self, region: str, state: RegionState) -> Held | None:
         """A region as this worker holds it, restored from its state at first; None if no file describes it."""
@@ -182,9 +194,20 @@ class Monitoring:
         """Forget what was let go of and is another worker's now."""
         self._let_go = {region: held for region, held in self._let_go.items() if region in regions}
 
+    @property
+    def is_calibrating(self) -> bool:
+        """Whether a calibration is being made, or waits to be."""
+        return bool(self._calibrations)
+
+    async def end_calibrations(self) -> None:
+        """Make none any more, and begin no look after one. Who holds the regions next orders them again."""
+        self._stopping = True
+        await end(self._calibrations, 1.0)
+
     def stop(self) -> None:
-        """Wait for the kernel that runs and stop their thread."""
-        self._kernels.shutdown(wait=True, cancel_futures=True)
+        """Wait for the kernel that runs and end the threads. A calibration need not come to its end."""
+        for threads in (self._kernels, self._reports):
+            threads.shutdown(wait=True, cancel_futures=True)
 
     async def _advance(self, region: str, held: Held, part: Part, state: RegionState) -> None:
         """See to it that a part is applied, and looked at until nothing is due, and that what came of it is written.
@@ -214,9 +237,29 @@ class Monitoring:
             done = await self._compute(region, held, batches)
             batches, more = [], len(done.looks) >= LOOKS_AT_ONCE
             await held.writing.acquire()
-            writes.append(
-                asyncio.create_task(self._write(region, held, done, published_ms, parts[-1].next_offset, state))
-            )
+            writing = self._write(region, held, done, published_ms, parts[-1].next_offset, state)
+            writes.append(seen(asyncio.create_task(writing)))
+            if done.order is not None and not self._stopping:
+                calibrating = asyncio.create_task(self._calibrate(region, held, done.order, state))
+                self._calibrations.add(calibrating)
+                calibrating.add_done_callback(self._calibrations.discard)
+
+    async def _calibrate(self, region: str, held: Held, order: CalibrationOrder, state: RegionState) -> None:
+        """Make a calibration beside the looks, one for all regions at a time, and look by it at once.
+
+        A region that was let go of meanwhile is looked at by it when it is held again; who restores it from its state
+        orders another.
+        """
+        try:
+            async with self._one_calibration:
+                if held not in (self._held.get(region), self._let_go.get(region)):
+                    return
+                held.calibrated = await in_thread("hotspot-calibration", order.make)
+        except Exception as error:
+            held.fail(error)  # told by the next step
+            return
+        if self._held.get(region) is held and not self._stopping:
+            self._begin(region, held, [], state)
 
     async def _compute(self, region: str, held: Held, batches: list[LocatedBatch]) -> _Done:
         started = time.perf_counter()
@@ -254,7 +297,7 @@ class Monitoring:
         await self._flush()
         self._stay_in_session()
         await self._publish(outbox)
-        sent = await self._report(region, done.looks)
+        sent = await self._report(held.monitor, done.looks)
         if done.looks and not self._replay:
             sent += await self._send_layers(region, held)
         self._observe(held.monitor.region, done, outbox, published_ms)
@@ -268,6 +311,9 @@ class Monitoring:
     def _work(self, held: Held, batches: list[LocatedBatch]) -> _Done:
         held.go_on()
         monitor = held.monitor
+        if held.calibrated is not None:
+            monitor.detector.calibrated(held.calibrated)
+            held.calibrated = None
         newest_s = max((batch.received_us for batch in batches), default=0) // 1_000_000
         said = tuple(Feedback.model_validate_json(batch.said) for batch in batches if batch.said)
         for feedback in said:
@@ -284,7 +330,8 @@ class Monitoring:
             looks: list[LookOutcome] = []
         else:
             tally, looks = monitor.advance(inputs, newest_s)
-        return _Done(tally, looks, *held.snapshot(), said, _standing(monitor))
+        order = monitor.detector.take_order()
+        return _Done(tally, looks, *held.snapshot(), said, order, _standing(monitor))
 
     def _must_wait(self, held: Held, batches: Sequence[LocatedBatch]) -> bool:
         """Whether these are applied without a look, as more that is known to the broker is yet to come."""
@@ -302,12 +349,15 @@ class Monitoring:
         ]
         await asyncio.gather(*sent)
 
-    async def _report(self, region: str, looks: list[LookOutcome]) -> list[Awaitable[Any]]:
-        reports = [look.report for look in looks if look.report is not None]
+    async def _report(self, monitor: RegionMonitor, looks: list[LookOutcome]) -> list[Awaitable[Any]]:
+        """Tell what looks found, alert or not."""
+        region, topic = monitor.region.id, self._topics.detections
+        found = [look for look in looks if look.found]
         sent = []
-        for start in range(0, len(reports), LOOKS_A_MESSAGE):
-            message = LookReports(region=region, looks=tuple(reports[start : start + LOOKS_A_MESSAGE]))
-            sent.append(await self._send(self._topics.detections, region.encode(), message.model_dump_json().encode()))
+        for start in range(0, len(found), LOOKS_A_MESSAGE):
+            some = found[start : start + LOOKS_A_MESSAGE]
+            report = await asyncio.get_running_loop().run_in_executor(self._reports, _report, monitor, some)
+            sent.append(await self._send(topic, region.encode(), report))
         return sent
 
     async def _send_layers(self, region: str, held: Held) -> list[Awaitable[Any]]:
@@ -347,6 +397,10 @@ class Monitoring:
 
     async def _in_kernel_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._kernels, work)
+
+
+def _report(monitor: RegionMonitor, looks: list[LookOutcome]) -> bytes:
+    return LookReports(region=monitor.region.id, looks=tuple(monitor.reports(looks))).model_dump_json().encode()
 
 
 def _standing(monitor: RegionMonitor) -> _Standing:

@@ -20,6 +20,7 @@ from streams.alert_log import read_alert_log
 from streams.app import Worker
 from streams.incident_file import SourceMessage
 from streams.publish import Publisher
+from streams.tasks import seen
 from streams.topics import create_topics, delete_topics
 
 log = logging.getLogger(__name__)
@@ -75,25 +76,26 @@ def summarise(
 
 
 async def replay(
-    messages: Sequence[SourceMessage],
+    read: Callable[[], Sequence[SourceMessage]],
     region: RegionFile,
     settings: Settings,
     out: Path,
-    progress: Callable[[int], None],
+    progress: Callable[[int, int], None],
 ) -> Summary:
-    """Publish the messages, run one worker over them, and write `alerts.jsonl` and `summary.json` to `out`.
+    """Publish messages, run one worker over them, and write `alerts.jsonl` and `summary.json` to `out`.
 
-    Raises ReplayError when the worker fails or stops making progress.
+    They are read and published while the worker joins its group. `progress` is told how many are settled, of how many.
+    Raises what `read` does, and ReplayError when the worker fails or stops making progress.
     """
     loop = asyncio.get_running_loop()
     await loop.run_in_executor(None, lambda: create_topics(settings))
     worker = Worker(settings, [region], clock=utc_now)
-    await worker.start()
-    started = time.perf_counter()
+    reading = loop.run_in_executor(None, read)
+    publishing = seen(asyncio.create_task(_publish(reading, region, settings)))
     try:
-        publishing = loop.run_in_executor(None, lambda: _publish(messages, region, settings))
-        await _until_done(worker, region, messages, publishing, progress)
-        seconds = time.perf_counter() - started
+        await worker.start()
+        messages = await reading
+        seconds = await _until_done(worker, len(messages), publishing, progress)
     finally:
         await worker.stop()
     alerts = await loop.run_in_executor(None, lambda: read_alerts(settings))
@@ -105,7 +107,15 @@ async def replay(
     return summary
 
 
-def _publish(messages: Sequence[SourceMessage], region: RegionFile, settings: Settings) -> None:
+async def _publish(reading: asyncio.Future[Sequence[SourceMessage]], region: RegionFile, settings: Settings) -> float:
+    """Publish what is read. Returns when that was begun, on the clock of `time.perf_counter`."""
+    messages = await reading
+    began = time.perf_counter()
+    await asyncio.get_running_loop().run_in_executor(None, lambda: _publish_all(messages, region, settings))
+    return began
+
+
+def _publish_all(messages: Sequence[SourceMessage], region: RegionFile, settings: Settings) -> None:
     publisher = Publisher(settings)
     next_heartbeat = messages[0].recorded_at
     for message in messages:
@@ -125,13 +135,9 @@ def _end(messages: Sequence[SourceMessage], settings: Settings) -> datetime:
 
 
 async def _until_done(
-    worker: Worker,
-    region: RegionFile,
-    messages: Sequence[SourceMessage],
-    publishing: asyncio.Future[None],
-    progress: Callable[[int], None],
-) -> None:
-    expected = sum(1 for _ in messages)
+    worker: Worker, expected: int, publishing: asyncio.Task[float], progress: Callable[[int, int], None]
+) -> float:
+    """Wait until all are settled. Returns the seconds since the first was published."""
     settled, moved_at = -1, time.monotonic()
     while True:
         if publishing.done():
@@ -141,9 +147,9 @@ async def _until_done(
         now_settled = worker.accounting.settled
         if now_settled != settled:
             settled, moved_at = now_settled, time.monotonic()
-            progress(settled)
+            progress(settled, expected)
         if settled >= expected and publishing.done():
-            return
+            return time.perf_counter() - publishing.result()
         if time.monotonic() - moved_at > STALL_S:
             raise ReplayError(f"Nothing happened for {STALL_S:.0f} s: {settled} of {expected} records are settled.")
         await asyncio.sleep(0.05)

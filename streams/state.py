@@ -16,7 +16,8 @@ from pydantic import TypeAdapter
 
 from schemas.alert import AlertEvent
 
-_SEPARATOR = b"|"
+#: After the region, in every key.
+SEPARATOR: Final = b"|"
 #: All that one batch changed, as one message before the parts themselves. A crash between them leaves a state that is
 #: half of this batch and half of the last; the journal makes it whole.
 JOURNAL = "journal"
@@ -82,7 +83,7 @@ class RegionState:
         """
         held = _Held(0)
         newest: dict[str, tuple[int, bytes]] = {}
-        own = region.encode() + _SEPARATOR
+        own = region.encode() + SEPARATOR
         for key in [key for key in self._table if key.startswith(own)]:
             epoch, name = _epoch_and_name(region, key)
             value = self._table[key]
@@ -174,7 +175,7 @@ class RegionState:
 
     def _put(self, region: str, name: str, part: bytes) -> None:
         held = self._held[region]
-        key = _SEPARATOR.join([region.encode(), b"%d" % held.epoch, name.encode()])
+        key = SEPARATOR.join([region.encode(), b"%d" % held.epoch, name.encode()])
         known = held.keys.get(name, set())
         if not part and not known:
             return
@@ -217,8 +218,8 @@ def _since(save: bytes, added: Mapping[str, tuple[int, bytes]]) -> dict[str, byt
 
 def _epoch_and_name(region: str, key: bytes) -> tuple[int, str]:
     """Of a key of this region: `region|epoch|name`, or `region|name` as it was written before there were epochs."""
-    own, _, rest = key.partition(_SEPARATOR)
+    own, _, rest = key.partition(SEPARATOR)
     if own != region.encode():
         return 0, ""
-    epoch, _, name = rest.rpartition(_SEPARATOR)
+    epoch, _, name = rest.rpartition(SEPARATOR)
     return int(epoch or b"0"), name.decode()

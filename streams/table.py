@@ -73,6 +73,9 @@ class StateTable(faust.Table):  # type: ignore[misc]  # faust is untyped here
     before the state that they rest on.
     """
 
+    place_of: Callable[[bytes], int]
+    """The partition of a key: that of what its region's records come from."""
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, recovery_buffer_size=APPLIED_AT_ONCE, standby_buffer_size=1, **kwargs)
         self._sent: list[asyncio.Future[Any]] = []
@@ -89,6 +92,10 @@ class StateTable(faust.Table):  # type: ignore[misc]  # faust is untyped here
             value_serializer=self.value_serializer,
             options=self.options,
         )
+
+    def partition_for_key(self, key: bytes) -> int:
+        """The partition of a key. Faust would take that of the event in hand, but a step outlives its event."""
+        return self.place_of(key)
 
     def send_changelog(self, partition: int, key: bytes, *args: Any, **kwargs: Any) -> Any:
         """Send a write to the changelog, as Faust does, and remember it."""

@@ -10,6 +10,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from schemas.audit import KEPT
+from schemas.base import ToldError
 from schemas.located import Kind
 from schemas.settings import Settings
 
@@ -26,6 +27,16 @@ CHANGELOG = {
     "segment.bytes": str(2 * LARGEST_MESSAGE),
     "min.cleanable.dirty.ratio": "0.25",
 }
+
+
+class PartitionsError(ToldError, RuntimeError):
+    """Two topics that must have equally many partitions have not."""
+
+    def __init__(self, one: str, of_one: int, other: str, of_other: int) -> None:
+        super().__init__(
+            f"Topic {one} has {of_one} partitions and {other} has {of_other}. They must have equally many, for the "
+            "state of a region lies where its records do: docs/scale.md tells what to do."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +165,11 @@ def delete_topics(settings: Settings, *, timeout_s: float = 30.0) -> list[str]:
 
 
 def partition_counts(settings: Settings, *, timeout_s: float = 30.0) -> dict[str, int]:
-    """How many partitions the source topics and the located one have on the broker."""
+    """How many partitions the topics have on the broker by which it is settled who works on what."""
     admin = AdminClient({"bootstrap.servers": settings.bootstrap})
     topics = Topics(settings.prefix)
     found = admin.list_topics(timeout=timeout_s).topics
-    return {name: len(found[name].partitions) for name in (topics.ed, topics.police, topics.located)}
+    return {name: len(found[name].partitions) for name in (topics.ed, topics.police, topics.located, topics.changelog)}
 
 
 def partition_of(key: bytes, partitions: int) -> int:

@@ -7,7 +7,7 @@ from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -42,6 +42,18 @@ class FakeClock:
     def advance(self, **by: float) -> None:
         """Move it forward, by the arguments of timedelta."""
         self.now += timedelta(**by)
+
+
+class Record(NamedTuple):
+    """As much of a record of aiokafka as the agents read."""
+
+    offset: int
+    key: bytes
+    value: bytes
+    timestamp: int = 0
+    headers: tuple[tuple[str, bytes], ...] = ()
+    topic: str = "hotspot.feedback"
+    partition: int = 0
 
 
 @cache

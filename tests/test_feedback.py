@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Sequence
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -28,7 +28,7 @@ from streams.metrics import Metrics
 from streams.monitor_agent import Monitoring
 from streams.state import RegionState
 from streams.topics import Topics
-from tests.builders import NOW, FakeClock, hampshire
+from tests.builders import NOW, FakeClock, Record, hampshire
 
 EPISODE = "hampshire-20260301T120000Z-0a1b2c3d"
 MOST = 1_048_576
@@ -121,18 +121,6 @@ def test_a_located_message_of_feedback_comes_back_whole() -> None:
 
 
 # --- through the agents ---------------------------------------------------------------------------------------------
-
-
-class Record(NamedTuple):
-    """As much of a record of aiokafka as the agents read."""
-
-    offset: int
-    key: bytes
-    value: bytes
-    timestamp: int = 0
-    headers: tuple[tuple[str, bytes], ...] = ()
-    topic: str = "hotspot.feedback"
-    partition: int = 0
 
 
 class Sent(list[tuple[str, bytes | None, bytes, list[tuple[str, bytes]]]]):
