@@ -7,6 +7,7 @@ import tempfile
 from contextlib import ExitStack
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 import uvloop
@@ -57,10 +58,6 @@ def replay(
     replay_settings(bootstrap or "127.0.0.1:9092", "redis://127.0.0.1")  # refuses a bad setting before any work
     region = load_region(region_file)
     incidents = IncidentRows(file, region, read_rows(file, region))
-    if not incidents.has_record_times:
-        click.echo("The file has no recorded_at: each record counts as recorded when it happened.", err=True)
-    if incidents.simulated:
-        click.echo(f"{SIMULATED_FILE} Every alert says so.", err=True)
     summary = _run(incidents, Period(_day(first), _day(last)), bootstrap, out)
     click.echo(
         f"{summary.published} published: {summary.located} located, {summary.gated} gated, "
@@ -87,16 +84,26 @@ def _run(incidents: IncidentRows, period: Period, bootstrap: str | None, out: Pa
             settings = replay_settings(servers.broker.bootstrap, servers.redis.url, **EMBEDDED_SETTINGS)
         if incidents.simulated:
             settings = settings.model_copy(update={"simulated": True})
-        bar = stack.enter_context(click.progressbar(length=len(incidents.rows), label="Replay", show_pos=True))
+        bar: Any = None
 
         def progress(settled: int, of: int) -> None:
-            bar.length = of
+            nonlocal bar
+            if bar is None:  # not before it is known that there are any, and how many
+                _tell_of(incidents)
+                bar = stack.enter_context(click.progressbar(length=of, label="Replay", show_pos=True))
             bar.update(settled - bar.pos)
 
         summary: Summary = uvloop.run(
             run_replay(lambda: incidents.incidents(period).messages, incidents.region, settings, out, progress)
         )
         return summary
+
+
+def _tell_of(incidents: IncidentRows) -> None:
+    if not incidents.has_record_times:
+        click.echo("The file has no recorded_at: each record counts as recorded when it happened.", err=True)
+    if incidents.simulated:
+        click.echo(f"{SIMULATED_FILE} Every alert says so.", err=True)
 
 
 def replay_settings(bootstrap: str, redis_url: str, **more: object) -> Settings:

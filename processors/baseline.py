@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from processors.arrays import BLOCKS, KINDS, Bytes, Floats, Ints, Small
+from processors.arrays import BLOCKS, KINDS, Floats, Ints, Small
 from processors.exposure import Rates
 from processors.feeds import LEAST_KNOWN, Feeds, fit_feeds, last_heard
 from processors.incidents import Incidents
 from processors.localtime import BLOCK_OF_HOUR, DAY_S, HOUR_S, HOURS_A_DAY, Hours, LocalHours
+from processors.past_episodes import PastEpisode, episode_weights
 from processors.season import NEWEST_DAYS, Season, at_newest_level, fit_season
 from processors.shares import Places, Shares, find_places, fit_shares
 from schemas.detection import DetectionSettings
@@ -25,21 +26,6 @@ MIN_OF_KIND: Final = 20
 MIN_DAYS_OF_KIND: Final = 28
 """A kind with less is left out: no expectation, no score."""
 _FORMAT: Final = 2
-
-
-class PastEpisode(NamedTuple):
-    """A window that was told as unusual: its incidents are to teach no more than what was usual there."""
-
-    ix: int
-    iy: int
-    radius_cells: int
-    begin: int
-    """Event times in (begin, end], s."""
-    end: int
-    weight: float
-    """Expected by observed."""
-    part: int = 0
-    """Of the week that the window was confined to; 0 for none."""
 
 
 class Baseline(NamedTuple):
@@ -116,7 +102,7 @@ def fit_baseline(
     at: int,
     settings: DetectionSettings,
     local: LocalHours,
-    episodes: Iterable[PastEpisode] = (),
+    episodes: Sequence[PastEpisode] = (),
 ) -> Baseline | None:
     """Learn from the incidents that occurred in (at - baseline, at - guard]; None while there is too little.
 
@@ -164,22 +150,6 @@ def fit_baseline(
     of_cell = np.bincount(row * KINDS + history.kind, minlength=places.ix.size * KINDS).reshape(-1, KINDS)
     counts = per_kind.astype(np.int32), of_cell.astype(np.int32)
     return Baseline(at, tuple(seasons), places, shares, share_variance, feeds, *counts, records)
-
-
-def episode_weights(history: Incidents, part: Bytes, episodes: Iterable[PastEpisode]) -> Floats:
-    """Weight of each incident: 1, or the least of the episodes that it was a part of; `part` is that of the week."""
-    weight = np.ones(history.occurred.size)
-    order = np.argsort(history.occurred)
-    occurred = history.occurred[order]
-    for episode in episodes:
-        first, last = np.searchsorted(occurred, [episode.begin, episode.end], side="right")
-        during = order[first:last]
-        x, y = history.ix[during].astype(np.int64) - episode.ix, history.iy[during].astype(np.int64) - episode.iy
-        inside = during[x * x + y * y <= episode.radius_cells**2]
-        if episode.part:
-            inside = inside[part[inside] == episode.part]
-        weight[inside] = np.minimum(weight[inside], episode.weight)
-    return weight
 
 
 def _at_newest_level(

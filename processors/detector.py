@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from processors.arrays import Bytes, Floats, Ints, Small
-from processors.baseline import Baseline, PastEpisode, fit_baseline, from_bytes, taught_period, to_bytes
+from processors.baseline import Baseline, fit_baseline, from_bytes, taught_period, to_bytes
 from processors.calibration import Calibration, settings_fingerprint
 from processors.dispersion import Variation
 from processors.feedhealth import Finding
@@ -19,6 +19,7 @@ from processors.feedwatch import FeedWatch
 from processors.incidents import incidents
 from processors.live import LiveRecords
 from processors.localtime import DAY_S, LocalHours
+from processors.past_episodes import PastEpisode
 from processors.public_holidays import NO_HOLIDAYS, PublicHolidays
 from processors.recalibration import CalibrationOrder, Recalibration
 from processors.record_parts import RecordParts

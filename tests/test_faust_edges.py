@@ -223,6 +223,18 @@ async def test_a_flush_of_faust_leaves_writes_behind_and_the_state_waits_for_the
     await asyncio.wait_for(written, 5)
 
 
+async def test_a_write_outlives_the_event_that_it_came_of(worker: Worker) -> None:
+    """Faust asks the event in hand for the partition, and knows of none once that is gone: what a step writes late, or
+    after a calibration, would end the worker. A key of ours lies where its region does."""
+    key = b"hampshire|3|calibration"
+    with pytest.raises(TypeError, match="outside of stream iteration"):
+        faust.Table.partition_for_key(worker._table, key)
+    worker._places = {"hampshire": TP(worker.topics.located, 1)}
+    worker._table[key] = b"{}"
+    (sent,) = worker._table._sent
+    assert sent.message.partition == 1
+
+
 async def test_a_write_that_the_broker_refuses_is_an_error_of_who_waits_for_it(worker: Worker) -> None:
     refused = worker._table.send_changelog(0, b"hampshire|1|week", b"too much")
     refused.set_exception(OSError("the broker does not take it"))

@@ -1,12 +1,17 @@
-"""Producers whose messages must all come send one request at a time."""
+"""Topics as they must be, and producers whose messages must all come."""
 
 from __future__ import annotations
 
 import time
 
+import pytest
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewPartitions
 
-from streams.topics import ORDERLY
+from streams.app import Worker
+from streams.topics import ORDERLY, PartitionsError, Topics, create_topics
+from tests.builders import hampshire
+from tests.running import Installation
 
 ANSWER_S = 0.1
 
@@ -30,3 +35,17 @@ def test_no_batch_is_under_way_while_the_broker_may_refuse_the_one_before() -> N
     producer.flush()
     assert len(delivered) == 6
     assert delivered[-1] - began > 4.5 * ANSWER_S
+
+
+@pytest.mark.connected
+async def test_a_worker_does_not_start_where_state_would_not_lie_where_records_do(native: Installation) -> None:
+    """Somebody has added partitions to the located topic: regions hash to others, where their state is not."""
+    settings = native.settings()
+    create_topics(settings)
+    located = Topics(settings.prefix).located
+    admin = AdminClient({"bootstrap.servers": settings.bootstrap})  # kept, for it takes its answers with it
+    admin.create_partitions([NewPartitions(located, 3)])[located].result(30)
+    worker = Worker(settings, [hampshire()])
+    with pytest.raises(PartitionsError, match=rf"Topic {located} has 3 partitions and .*-changelog has 2"):
+        await worker.start()
+    await worker.stop()
