@@ -138,16 +138,18 @@ async def tell(
     try:
         started = time.perf_counter()
         await loop.run_in_executor(None, lambda: publisher.send_all(story.history, lambda _: None))
-        await _until(worker, lambda: worker.accounting.settled >= len(story.history))
+        await _until(worker, lambda: worker.stopped.is_set() or worker.accounting.settled >= len(story.history))
         loading_s = time.perf_counter() - started
-        await _until(worker, lambda: story.region.id in worker.calibrated_regions)
-        page = f"http://{settings.metrics_host}:{worker.health.port}/"
-        audience.live(story, len(story.history) / loading_s, page)
-        if open_page:
-            open_page(page)
-        clock.let_go()
-        sent = await _run_live(story, worker, publisher, clock, audience)
-        await _until(worker, lambda: worker.accounting.settled >= len(story.history) + sent)
+        await _until(worker, lambda: worker.stopped.is_set() or story.region.id in worker.calibrated_regions)
+        sent = 0
+        if not worker.stopped.is_set():
+            page = f"http://{settings.metrics_host}:{worker.health.port}/"
+            audience.live(story, len(story.history) / loading_s, page)
+            if open_page:
+                open_page(page)
+            clock.let_go()
+            sent = await _run_live(story, worker, publisher, clock, audience)
+            await _until(worker, lambda: worker.accounting.settled >= len(story.history) + sent)
     finally:
         await worker.stop()
     alerts = await loop.run_in_executor(None, lambda: read_alerts(settings))

@@ -116,7 +116,7 @@ class Detector:
     @property
     def calibration(self) -> Calibration | None:
         """What scores mean, as last simulated."""
-        return self._calibration.current
+        return self._calibration.in_force
 
     @property
     def as_of(self) -> int | None:
@@ -163,11 +163,12 @@ class Detector:
         self._as_of = as_of
         self._build(as_of)
         refitted = self._refit_if_due(as_of)
-        calibrated = self._calibrate_if_due()
+        judged_anew = self._calibrate_if_due()
         self._build(as_of)  # a refit may have gated records, or no longer
-        if refitted or calibrated:
+        if refitted or judged_anew:
             self._expect()
         found = self._windows.look(as_of)
+        calibrated = judged_anew and self.calibration is not None
         return Look(as_of, found, self.calibration, refitted, calibrated, tuple(self._feeds.heard.of_feeds.tolist()))
 
     def run(self, steps: Steps) -> Iterator[Step]:
@@ -226,7 +227,8 @@ class Detector:
     def take_order(self) -> CalibrationOrder | None:
         """The calibration that a look asked for, once, to be made beside the looks and handed to `calibrated`.
 
-        Until it is there looks go on by the one before, or find nothing where there is none.
+        Until it is there looks go on by the one before; where there is none, or levels have changed so much that it
+        means nothing any more, they find nothing.
         """
         return self._calibration.take_order()
 
@@ -270,7 +272,7 @@ class Detector:
         if "baseline" in self._unsaved:
             parts["baseline"] = b"" if self._baseline is None else to_bytes(self._baseline)
         if "calibration" in self._unsaved:
-            parts["calibration"] = b"" if self.calibration is None else self.calibration.to_json().encode()
+            parts["calibration"] = b"" if (made := self._calibration.made) is None else made.to_json().encode()
         self._unsaved.clear()
         clock: dict[str, Any] = {
             "as_of": self._as_of,
@@ -293,7 +295,7 @@ class Detector:
         if clock.get("settings") == self._fingerprint():
             self._baseline = from_bytes(parts["baseline"]) if parts.get("baseline") else None
             packed = parts.get("calibration")
-            self._calibration.current = Calibration.from_json(packed.decode()) if packed else None
+            self._calibration.made = Calibration.from_json(packed.decode()) if packed else None
         counted = self._store.counted()
         self._first = int(counted["occurred"].min()) if counted.size else None
         if clock:
@@ -406,10 +408,12 @@ class Detector:
         return True
 
     def _calibrate_if_due(self) -> bool:
-        made = self._calibration.check(self._baseline, self._settings, self._calibration_order)
-        if made:
+        """Whether another calibration is in force, or none any more."""
+        before = self._calibration.made
+        changed = self._calibration.check(self._baseline, self._settings, self._calibration_order)
+        if self._calibration.made is not before:
             self._unsaved.add("calibration")
-        return made
+        return changed
 
     def _calibration_order(self) -> CalibrationOrder:
         """By the baseline, which there must be, and the records as they are now."""

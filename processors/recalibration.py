@@ -40,6 +40,11 @@ def is_outdated(calibration: Calibration | None, baseline: Baseline, settings: D
     """Whether this baseline asks for a calibration of its own."""
     if calibration is None or baseline.fitted_at - calibration.made_at > settings.calibration_max_age_days * DAY_S:
         return True
+    return is_of_other_levels(calibration, baseline)
+
+
+def is_of_other_levels(calibration: Calibration, baseline: Baseline) -> bool:
+    """Whether its scores mean something else now: a kind began or ended, or has become much more or less frequent."""
     return any(
         (now > 0) != (then > 0) or now > LEVEL_CHANGE * then or now * LEVEL_CHANGE < then
         for now, then in zip(baseline.yearly(), calibration.yearly, strict=True)
@@ -51,12 +56,19 @@ class Recalibration:
 
     def __init__(self, *, beside: bool, threads: int) -> None:
         """With `beside` a calibration that is due is ordered, not made: whoever takes the order hands it in."""
-        self.current: Calibration | None = None
+        self.made: Calibration | None = None
+        """The newest."""
         self._beside, self._threads = beside, threads
         self._order: CalibrationOrder | None = None
         self._is_ordered = False  # and not handed in yet
+        self._is_withheld = False
         self.is_doubted = True
         """Whether it must be asked if the calibration fits the baseline."""
+
+    @property
+    def in_force(self) -> Calibration | None:
+        """By which to judge. What is merely old holds until another is there; what is of other levels does not."""
+        return None if self._is_withheld else self.made
 
     def doubt(self) -> None:
         """The baseline is another one."""
@@ -65,17 +77,19 @@ class Recalibration:
     def check(
         self, baseline: Baseline | None, settings: DetectionSettings, order: Callable[[], CalibrationOrder]
     ) -> bool:
-        """Make or order a calibration where that is due; `order` tells of what. Returns whether one was made."""
-        if not self.is_doubted or self._is_ordered or baseline is None:
+        """Make or order a calibration where that is due; `order` tells of what. Returns whether another is in force."""
+        if not self.is_doubted or baseline is None:
             return False
-        self.is_doubted = False
-        if not is_outdated(self.current, baseline, settings):
-            return False
-        if self._beside:
-            self._order, self._is_ordered = order(), True
-            return False
-        self.current = order().make(self._threads)
-        return True
+        before = self.in_force
+        self._is_withheld = self._beside and self.made is not None and is_of_other_levels(self.made, baseline)
+        if not self._is_ordered:
+            self.is_doubted = False
+            if is_outdated(self.made, baseline, settings):
+                if self._beside:
+                    self._order, self._is_ordered = order(), True
+                else:
+                    self.made = order().make(self._threads)
+        return self.in_force is not before
 
     def take_order(self) -> CalibrationOrder | None:
         """What is ordered, once; None without an order."""
@@ -84,4 +98,4 @@ class Recalibration:
 
     def hand_in(self, calibration: Calibration) -> None:
         """What was ordered is made. The baseline may be another by now."""
-        self.current, self._is_ordered, self.is_doubted = calibration, False, True
+        self.made, self._is_ordered, self._is_withheld, self.is_doubted = calibration, False, False, True

@@ -63,6 +63,7 @@ class EmbeddedBroker:
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 env={**os.environ, "RUST_LOG": "warn"},
+                start_new_session=True,  # a Ctrl-C in the terminal is for this process, which still needs the broker
             )
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:

@@ -100,6 +100,8 @@ class Held:
     """Up to when the baseline has learned, as of the last step."""
     calibrated: Calibration | None = None
     """Made beside the looks, for the next step to judge by."""
+    is_gone: bool = False
+    """It is not in this worker's hands any more, and will not come back as it is."""
     layers_day: int = 0
     """The local day whose map layers were last sent."""
     added: int = MOST_ADDED

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
@@ -148,6 +148,8 @@ class Monitoring:
             await self._publish(saved.outbox)
             self._held[region] = kept
             return kept
+        if kept is not None:
+            kept.is_gone = True
         monitor = await self._in_kernel_thread(lambda: self._build(region))
         if saved.parts:
             await self._in_kernel_thread(lambda: monitor.restore(saved.parts))
@@ -190,9 +192,10 @@ class Monitoring:
         self._let_go.update(self._held)
         self._held.clear()
 
-    def keep_only(self, regions: Collection[str]) -> None:
+    def keep_only(self, regions: Set[str]) -> None:
         """Forget what was let go of and is another worker's now."""
-        self._let_go = {region: held for region, held in self._let_go.items() if region in regions}
+        for region in self._let_go.keys() - regions:
+            self._let_go.pop(region).is_gone = True
 
     @property
     def is_calibrating(self) -> bool:
@@ -252,7 +255,7 @@ class Monitoring:
         """
         try:
             async with self._one_calibration:
-                if held not in (self._held.get(region), self._let_go.get(region)):
+                if held.is_gone:
                     return
                 held.calibrated = await in_thread("hotspot-calibration", order.make)
         except Exception as error:

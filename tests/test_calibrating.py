@@ -66,9 +66,14 @@ def beside(past: LocatedArray) -> tuple[Detector, CalibrationOrder]:
     detector.apply(past)
     look = detector.look(AS_OF)
     assert (look.detections, look.calibration, look.calibrated) == ([], None, False)
+    return detector, ordered(detector)
+
+
+def ordered(detector: Detector) -> CalibrationOrder:
+    """What its last look ordered."""
     order = detector.take_order()
     assert order is not None
-    return detector, order
+    return order
 
 
 # --- the detector -----------------------------------------------------------------------------------------------------
@@ -96,22 +101,53 @@ def test_an_order_is_told_once_and_no_other_is_given_before_it_is_done(past: Loc
     assert detector.take_order() is None  # it is as good for the new baseline
 
 
-def test_looks_go_on_by_the_calibration_before_while_another_is_made(past: LocatedArray) -> None:
+def test_looks_go_on_by_one_that_is_merely_old_while_another_is_made() -> None:
+    usual = history(np.random.default_rng(5), DAYS + 14, 7.0)
+    known = usual["recorded_us"] <= AS_OF * 1_000_000
+    weekly = SMALL.model_copy(update={"calibration_max_age_days": 6})
+    detector = Detector(weekly, CHICAGO, calibrates_beside=True)
+    detector.apply(usual[known])
+    detector.look(AS_OF)
+    first = ordered(detector).make()
+    detector.calibrated(first)
+    detector.apply(usual[~known])
+    look = detector.look(AS_OF + 14 * DAY_S)
+    assert look.refitted
+    assert look.calibration == first
+    second = ordered(detector).make()
+    assert second.made_at > first.made_at
+    detector.calibrated(second)
+    assert detector.look(AS_OF + 14 * DAY_S + 600).calibration == second
+
+
+def test_nothing_is_found_by_one_that_was_made_for_other_levels(past: LocatedArray) -> None:
+    """Half of a history was there when it was made, say: its threshold says nothing of how often chance does this."""
     detector, order = beside(past)
     first = order.make()
     detector.calibrated(first)
-    much = history(np.random.default_rng(6), DAYS, 9.0, first_record=50_000)
-    detector.apply(much)
+    assert detector.look(AS_OF).detections
+    detector.apply(history(np.random.default_rng(6), DAYS, 9.0, first_record=50_000))
     look = detector.look(AS_OF + 600)
     assert look.refitted
-    assert look.calibration == first
-    again = detector.take_order()
-    assert again is not None
-    assert again.baseline is detector.baseline
-    second = again.make()
+    assert (look.detections, look.calibration) == ([], None)
+    second = ordered(detector).make()
     detector.calibrated(second)
-    assert second != first
-    assert detector.look(AS_OF + 1_200).calibration == second
+    look = detector.look(AS_OF + 1_200)
+    assert look.calibration == second != first
+    assert all(window.level >= second.floor for window in look.detections)
+
+
+def test_one_that_comes_when_levels_have_changed_is_not_used_and_another_is_ordered(past: LocatedArray) -> None:
+    detector, order = beside(past)
+    detector.apply(history(np.random.default_rng(6), DAYS, 9.0, first_record=50_000))
+    assert detector.look(AS_OF + 600).refitted
+    assert detector.take_order() is None  # the first is still being made
+    detector.calibrated(order.make())
+    assert detector.look(AS_OF + 1_200).calibration is None
+    again = ordered(detector)
+    assert again.baseline is detector.baseline
+    detector.calibrated(again.make())
+    assert detector.look(AS_OF + 1_800).calibration is not None
 
 
 def test_who_restores_a_region_whose_calibration_was_not_done_orders_it_again(past: LocatedArray) -> None:
@@ -119,9 +155,7 @@ def test_who_restores_a_region_whose_calibration_was_not_done_orders_it_again(pa
     later = Detector(SMALL, CHICAGO, calibrates_beside=True)
     later.restore(detector.snapshot())
     assert later.look(AS_OF + 60).calibration is None
-    again = later.take_order()
-    assert again is not None
-    assert again.make() == order.make()
+    assert ordered(later).make() == order.make()
 
 
 def test_what_an_order_is_made_of_does_not_change_with_the_records(past: LocatedArray) -> None:

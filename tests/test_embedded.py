@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -130,3 +133,24 @@ def test_a_client_that_stays_connected_does_not_keep_the_program_alive() -> None
 
 def test_a_redis_that_never_served_stops_at_once() -> None:
     EmbeddedRedis().stop()
+
+
+@pytest.mark.timeout(180)
+def test_a_ctrl_c_ends_the_demo_in_good_order(tmp_path: Path) -> None:
+    """A terminal sends it to every process of the foreground: the broker must be there until the worker has left."""
+    with (tmp_path / "told").open("wb") as told, (tmp_path / "errors").open("wb") as errors:
+        command = [sys.executable, "-m", "cli", "demo", "--no-browser"]
+        demo = subprocess.Popen(command, cwd=ROOT, stdout=told, stderr=errors, start_new_session=True)
+    try:
+        while b"injected" not in (tmp_path / "told").read_bytes():
+            assert demo.poll() is None
+            time.sleep(0.2)
+        time.sleep(2)
+        os.killpg(demo.pid, signal.SIGINT)
+        assert demo.wait(60) == 0
+    finally:
+        demo.kill()
+        demo.wait()
+    errors_told = (tmp_path / "errors").read_text(encoding="utf-8")
+    assert not any(sign in errors_told for sign in ("refused", "does not answer", "Traceback")), errors_told
+    assert "The injected hotspot" in (tmp_path / "told").read_text(encoding="utf-8").splitlines()[-1]
