@@ -45,6 +45,7 @@ def warm_up() -> None:
     Tracker().step(look.detections, look.as_of, 0.0, 0.0)
     other = Detector(_SETTINGS, ZoneInfo("UTC"))
     other.restore(detector.snapshot())
+    other.remember(look.detections[0])
     other.look(last + 40 * DAY_S)
     for read in (read_times, are_impersonal, are_record_ids):
         read(["2026-01-01T00:00:00Z"])

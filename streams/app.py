@@ -243,9 +243,8 @@ class Worker:
         await self.faust.stop()
         await self.episodes.stop()
         self.ingest.stop()
-        await asyncio.get_running_loop().run_in_executor(
-            None, self.monitoring.stop
-        )  # a replay's calibration takes long
+        # In a thread, for a replay's calibration takes long.
+        await asyncio.get_running_loop().run_in_executor(None, self.monitoring.stop)
         await self.store.close()
         await self.health.stop()
         self._directory.cleanup()
