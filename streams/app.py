@@ -121,7 +121,7 @@ class Worker:
         self._places: dict[str, TP] = {}
         """Of each region, the partition of its located batches."""
         self._publications: dict[str, Publication] = {}
-        self._assigned = False
+        self._assigned = self._warm = False
         self.rounds = Rounds()
         self._tasks: list[asyncio.Task[None]] = []
         self.failure: BaseException | None = None
@@ -191,7 +191,7 @@ class Worker:
         self._places = {name: TP(located, partition_of(name.encode(), counts[located])) for name in self.registry.desks}
         self._publications = await loop.run_in_executor(None, self._read_addresses)
         self.trail.begin()
-        await self.monitoring.warm_up()
+        await self.warm_up()
         if self.settings.clock == "wall":  # a replay tells nobody of what is long past
             for name, publication in self._publications.items():
                 self._disclosers[name] = Discloser(self.registry.desks[name].region, publication)
@@ -214,6 +214,12 @@ class Worker:
         self._tasks = [asyncio.create_task(task) for task in forever]
         for task in self._tasks:
             task.add_done_callback(self._ended)
+
+    async def warm_up(self) -> None:
+        """Have the kernels compiled. `start` does so too, where it was not done."""
+        if not self._warm:
+            await self.monitoring.warm_up()
+            self._warm = True
 
     def _read_addresses(self) -> dict[str, Publication]:
         found = load_addresses(desk.region for desk in self.registry.desks.values())

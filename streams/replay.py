@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 #: A heartbeat a week of record time keeps partitions without records from holding up the watermark.
 HEARTBEAT_EVERY = timedelta(days=7)
+#: A replay is asked how far it is this often: more often only takes the interpreter from its looks, seconds.
+POLL_S = 0.2
 #: A replay in which nothing more happens for this long has failed, seconds.
 STALL_S = 120.0
 
@@ -90,9 +92,10 @@ async def replay(
     loop = asyncio.get_running_loop()
     await loop.run_in_executor(None, lambda: create_topics(settings))
     worker = Worker(settings, [region], clock=utc_now)
-    reading = loop.run_in_executor(None, read)
-    publishing = seen(asyncio.create_task(_publish(reading, region, settings)))
     try:
+        await worker.warm_up()  # it takes the interpreter, as reading does: side by side neither would gain
+        reading = loop.run_in_executor(None, read)
+        publishing = seen(asyncio.create_task(_publish(reading, region, settings)))
         await worker.start()
         messages = await reading
         seconds = await _until_done(worker, len(messages), publishing, progress)
@@ -152,7 +155,7 @@ async def _until_done(
             return time.perf_counter() - publishing.result()
         if time.monotonic() - moved_at > STALL_S:
             raise ReplayError(f"Nothing happened for {STALL_S:.0f} s: {settled} of {expected} records are settled.")
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(POLL_S)
 
 
 def read_alerts(settings: Settings, *, timeout_s: float = 30.0) -> list[AlertEvent]:
