@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import re
-import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,17 +30,9 @@ STALL_S = 300.0
 CALM_S = 1.5
 #: Redis is filled beside all else, and may be behind for so long.
 REDIS_S = 60.0
-#: What a worker logs that did not stop within its deadline.
-LATE: Final = "worker had not stopped after"
-#: What Faust logs as a worker starts.
-STARTING: Final = "[^HotspotApp]: Starting..."
-#: A line that says that a worker cannot go on.
-GRAVE: Final = re.compile(r'"level": "critical"|^Fatal Python error')
 #: Names of the runs of a round: another for each time that the broker refuses for good what is published, as one with a
 #: full disk does now and then. The log is not as planned then, and nothing can be compared.
 TRIES: Final = ("chaos", "again", "once-more")
-#: How those end that had to be killed.
-KILLED: Final = (-signal.SIGABRT, -signal.SIGKILL)
 
 
 class RefusedError(RuntimeError):
@@ -62,19 +53,20 @@ class Report:
     episodes: int = 0
     refused: int = 0
     starts: int = 0
-    ended_by_itself: int = 0
+    ended_by_themselves: Counter[str] = field(default_factory=Counter)
+    """How many workers ended for what, though nobody asked them to."""
     seconds: float = 0.0
     catching_up_s: float = 0.0
     refused_runs: list[str] = field(default_factory=list)
     """Why the broker refused what was published: so often the round was played again."""
 
     def __str__(self) -> str:
+        ended = ", ".join(f"{count} ended by itself: {cause}" for cause, count in self.ended_by_themselves.items())
         troubles = "; ".join(map(str, self.plan.disturbances)) or "nothing that can be done on this machine"
         return (
             f"{self.plan.workers} workers, {self.plan.regions} regions, {self.messages} messages,"
             f" {self.records} records, {self.refused} refused, {self.alerts} alerts of {self.episodes} episodes,"
-            f" {self.starts} starts"
-            f" ({self.ended_by_itself} ended by themselves), {self.catching_up_s:.0f} s to catch up,"
+            f" {self.starts} starts{f' ({ended})' if ended else ''}, {self.catching_up_s:.0f} s to catch up,"
             f" {self.seconds:.0f} s [{troubles}]{''.join(f'; {sentence}' for sentence in self.late)}"
             f"{''.join(f'; played again, as the broker refused the log: {why}' for why in self.refused_runs)}"
         )
@@ -126,7 +118,9 @@ class Round:
                 if name == TRIES[-1]:
                     raise
         report.starts = sum(worker.starts for worker in workers)
-        report.ended_by_itself = sum(len(worker.ended_by_itself) for worker in workers)
+        report.ended_by_themselves = Counter(
+            ending.cause or ending.words for worker in workers for ending in worker.ended_by_itself
+        )
         assert calm is not None  # the first run has it
         if not report.wrong:
             self._compare(run, calm, report)
@@ -288,22 +282,19 @@ def finish(workers: Sequence[WorkerProcess], report: Report) -> None:
     """End workers for good, and report those that do not end well.
 
     One that does not stop in time, or not at all, leaves what it did not acknowledge, and whether anything of that is
-    missing is compared. One that was only just started ends by the signal itself.
+    missing is compared.
     """
     for worker in workers:
-        code = worker.finish()
-        if code in (0, -signal.SIGTERM):
+        ending = worker.finish()
+        if ending.is_orderly:
             continue
-        log = worker.log.read_text(encoding="utf-8", errors="replace")
-        late = code in KILLED or LATE in log
-        sentence = f"worker {worker.number} ended with code {code}: see {worker.log} {last_words(log)}".rstrip()
-        (report.late if late else report.wrong).append(sentence)
-
-
-def last_words(log: str) -> str:
-    """The line that may say why a worker ended as it did, of its last start; empty where there is none."""
-    lines = log.rpartition(STARTING)[2].splitlines()
-    return next((line for line in reversed(lines) if GRAVE.search(line)), "")
+        sentence = f"worker {worker.number} ended with code {ending.code}: see {worker.log}: {ending.words}"
+        if ending.is_late:
+            report.late.append(sentence)
+        elif ending.cause is not None:  # of its own accord, just before it was told to
+            worker.ended_by_itself.append(ending)
+        else:
+            report.wrong.append(sentence)
 
 
 @contextmanager

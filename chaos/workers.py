@@ -9,8 +9,10 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
+from chaos.endings import Ending
 from chaos.nursery import Child, Nursery
 from schemas.settings import Settings
 
@@ -82,8 +84,9 @@ class WorkerProcess:
         self._wanted = False
         self._not_before = 0.0
         self.starts = 0
-        self.ended_by_itself: list[int] = []
-        """Exit codes of ends that nobody asked for."""
+        self._log_began = 0
+        self.ended_by_itself: list[Ending] = []
+        """Ends that nobody asked for."""
 
     def run(self) -> None:
         """Start it, and have `tend` start it again."""
@@ -99,7 +102,7 @@ class WorkerProcess:
             code = None if self._process is None else self._process.poll()
             if self._process is None or code is not None:
                 if code is not None:
-                    self.ended_by_itself.append(code)
+                    self.ended_by_itself.append(self._ending(code))
                     self._process = None
                     self._not_before = time.monotonic() + RESTART_S
                 else:
@@ -125,18 +128,20 @@ class WorkerProcess:
         """Set its wall clock off by so much from now on."""
         self._place.jump(seconds)
 
-    def finish(self) -> int:
+    def finish(self) -> Ending:
         """End it for good."""
         with self._lock:
             self._wanted = False
-        return self._take_down(signal.SIGTERM, 0.0)
+        return self._ending(self._take_down(signal.SIGTERM, 0.0))
 
     def _take_down(self, how: signal.Signals, away_s: float) -> int:
         with self._lock:
             process, self._process = self._process, None
             self._not_before = time.monotonic() + away_s
-        if process is None or process.poll() is not None:
+        if process is None:
             return 0
+        if (code := process.poll()) is not None:
+            return code
         process.send_signal(how)
         process.send_signal(signal.SIGCONT)  # one that stands still does not hear
         try:
@@ -154,8 +159,14 @@ class WorkerProcess:
             if self._process is not None and self._process.poll() is None:
                 self._process.send_signal(number)
 
+    def _ending(self, code: int) -> Ending:
+        with suppress(FileNotFoundError):  # it never began
+            return Ending(code, self.log.read_bytes()[self._log_began :].decode(errors="replace"))
+        return Ending(code, "")
+
     def _start(self) -> None:
         self.starts += 1
+        self._log_began = self.log.stat().st_size if self.log.exists() else 0
         self._process = self._place.start(self._settings, self.log)
 
 

@@ -12,9 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import faust
 from faust.types import TP
-from yarl import URL
 
 from alerts.disclosure import Discloser
 from alerts.monitor import RegionMonitor
@@ -30,13 +28,15 @@ from schemas.settings import Settings
 from streams.accounting import Accounting
 from streams.agent_loop import AgentLoop, Handle
 from streams.alert_log import read_alert_log
+from streams.asked import asked
 from streams.audit import AuditTrail, read_heads
 from streams.deliver_agent import Deliver
 from streams.deliveries import Deliveries
 from streams.desks import Registry
 from streams.episodes_sink import EpisodesSink
 from streams.episodes_store import EpisodeStore
-from streams.fetch import FetchSchema, FetchTransport
+from streams.faust_app import build_app, forget_what_waits
+from streams.fetch import FetchSchema
 from streams.health import HealthServer
 from streams.ingest_agent import Ingest
 from streams.located import tick
@@ -44,15 +44,11 @@ from streams.metrics import Metrics
 from streams.monitor_agent import Monitoring
 from streams.rounds import Rounds
 from streams.state import SEPARATOR, RegionState
-from streams.table import StateTable
-from streams.topics import LARGEST_MESSAGE, PartitionsError, Topics, create_topics, partition_counts, partition_of
+from streams.tasks import end
+from streams.topics import PartitionsError, Topics, create_topics, partition_counts, partition_of
 
 log = logging.getLogger(__name__)
 
-#: Most messages of one poll, whatever the partition.
-FETCH_RECORDS = 1000
-#: What the broker may send of one partition at once; a message that is larger comes by itself.
-FETCH_BYTES = 2 * 1024 * 1024
 #: A worker that is told to stop has so long to do it, seconds: less than container runtimes wait before they kill it.
 STOP_S = 25.0
 #: Most fetches of an agent for which the broker has yet to answer.
@@ -64,8 +60,6 @@ OBSERVE_S = 2.0
 SWITCH_S = 0.0005
 #: How often it is asked whether the event loop answers, seconds.
 WATCH_S = 0.02
-#: A member of the group asks so often whether another is gone: what a take-over takes beyond the session timeout.
-HEARTBEAT_S = 1.0
 
 
 def _settle_down() -> None:
@@ -78,19 +72,6 @@ def _settle_down() -> None:
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     sys.setswitchinterval(SWITCH_S)
-
-
-class HotspotApp(faust.App):  # type: ignore[misc]  # faust is untyped here
-    """Faust app that knows what its consumer needs: see streams/fetch.py."""
-
-    fetch_topics: frozenset[str]
-    """Topics that are handed to agents by the fetch."""
-    joined_topics: frozenset[str]
-    """Those of them whose agent is handed all that was fetched at a time, whatever the partition."""
-    fetch_wait_ms: int
-    """How long the broker may hold a fetch for which it has nothing."""
-    kept_up_to: Callable[[TP], int]
-    """The last offset of a changelog partition up to which its state is complete here; -1 for none."""
 
 
 class Worker:
@@ -121,14 +102,16 @@ class Worker:
         self._places: dict[str, TP] = {}
         """Of each region, the partition of its located batches."""
         self._publications: dict[str, Publication] = {}
-        self._assigned = self._warm = False
+        self._assigned = self._warm = self._stopping = False
         self.rounds = Rounds()
+        self._preparing: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.failure: BaseException | None = None
         self.stopped = asyncio.Event()
-        self._stopping = False
         self._directory = TemporaryDirectory(prefix="hotspot-worker-")
-        self.faust = self._build_faust()
+        self.faust = build_app(settings, self.topics, self._directory.name)
+        self.faust.on_partitions_revoked.connect(self._on_revoked, weak=False)
+        self.faust.on_rebalance_complete.connect(self._on_recovered, weak=False)
         self.store = EpisodeStore(settings.redis_url, settings.prefix)
         self.ingest = Ingest(settings, self.registry, clock, self._send_on, self.accounting)
         self.trail = AuditTrail(
@@ -172,31 +155,15 @@ class Worker:
     async def start(self) -> None:
         """Create what topics are missing, compile the kernels, join the group.
 
-        Raises KafkaException when the broker does not answer, PartitionsError when its topics do not fit each other,
-        ListenError when the metrics port is taken. Once the services of Faust have begun, what goes wrong is a failure
-        (see `fail`) and must be followed by `stop`.
+        Raises KafkaException and NoAnswerError when the broker does not answer, PartitionsError when its topics do not
+        fit each other, ListenError when the metrics port is taken. Once the services of Faust have begun, what goes
+        wrong is a failure (see `fail`) and must be followed by `stop`. Told to stop meanwhile, it begins nothing more.
         """
-        loop = asyncio.get_running_loop()
-        await self.health.start()
-        await loop.run_in_executor(None, lambda: create_topics(self.settings))
-        counts = await loop.run_in_executor(None, lambda: partition_counts(self.settings))
-        self._inputs = frozenset(
-            (int(self.topics.kind_of(topic)), number)
-            for topic in (self.topics.ed, self.topics.police)
-            for number in range(counts[topic])
-        )
-        located = self.topics.located
-        if counts[located] != counts[self.topics.changelog]:
-            raise PartitionsError(located, counts[located], self.topics.changelog, counts[self.topics.changelog])
-        self._places = {name: TP(located, partition_of(name.encode(), counts[located])) for name in self.registry.desks}
-        self._publications = await loop.run_in_executor(None, self._read_addresses)
-        self.trail.begin()
-        await self.warm_up()
-        if self.settings.clock == "wall":  # a replay tells nobody of what is long past
-            for name, publication in self._publications.items():
-                self._disclosers[name] = Discloser(self.registry.desks[name].region, publication)
-            await self.deliveries.start()
-        _settle_down()
+        self._preparing = asyncio.create_task(self._prepare())
+        await asyncio.wait({self._preparing})
+        if self._stopping:
+            return
+        await self._preparing  # raises what went wrong
         self.episodes.start()
         try:
             await self.faust.start()
@@ -211,9 +178,32 @@ class Worker:
         forever = [self._observe_forever()]
         if self.settings.clock == "wall":  # amid a replay nobody waits
             forever += [self._tick_forever(), self._watch_forever()]
-        self._tasks = [asyncio.create_task(task) for task in forever]
-        for task in self._tasks:
-            task.add_done_callback(self._ended)
+        for work in forever:
+            self._tasks.append(asyncio.create_task(work))
+            self._tasks[-1].add_done_callback(self._ended)
+
+    async def _prepare(self) -> None:
+        """All that comes before the services of Faust, and can be cancelled."""
+        await self.health.start()
+        await asked(lambda: create_topics(self.settings))
+        counts = await asked(lambda: partition_counts(self.settings))
+        self._inputs = frozenset(
+            (int(self.topics.kind_of(topic)), number)
+            for topic in (self.topics.ed, self.topics.police)
+            for number in range(counts[topic])
+        )
+        located = self.topics.located
+        if counts[located] != counts[self.topics.changelog]:
+            raise PartitionsError(located, counts[located], self.topics.changelog, counts[self.topics.changelog])
+        self._places = {name: TP(located, partition_of(name.encode(), counts[located])) for name in self.registry.desks}
+        self._publications = await asyncio.get_running_loop().run_in_executor(None, self._read_addresses)
+        self.trail.begin()
+        await self.warm_up()
+        if self.settings.clock == "wall":  # a replay tells nobody of what is long past
+            for name, publication in self._publications.items():
+                self._disclosers[name] = Discloser(self.registry.desks[name].region, publication)
+            await self.deliveries.start()
+        _settle_down()
 
     async def warm_up(self) -> None:
         """Have the kernels compiled. `start` does so too, where it was not done."""
@@ -242,6 +232,8 @@ class Worker:
         return True
 
     async def _stop(self) -> None:
+        if self._preparing is not None:
+            await end([self._preparing], 1.0)
         for task in self._tasks:
             task.cancel()
         await self.deliveries.stop()
@@ -290,45 +282,10 @@ class Worker:
         if self.failure is None:
             log.critical("worker stops: %s", error, exc_info=error)
             self.failure = error
-            # The agent that failed never acknowledges what it had in hand: waiting for that takes up the deadline.
-            self.faust.conf.stream_wait_empty = False
+            forget_what_waits(self.faust)
         self.stopped.set()
 
     # --- what the agents are built from -----------------------------------------------------------------------------
-
-    def _build_faust(self) -> HotspotApp:
-        settings = self.settings
-        app = HotspotApp(
-            self.topics.app_id,
-            broker=[URL(f"kafka://{host}") for host in settings.bootstrap.split(",")],
-            store="memory://",
-            Table=StateTable,
-            datadir=self._directory.name,  # Faust wants one, although the table is in memory
-            web_enabled=False,
-            topic_disable_leader=True,
-            topic_partitions=settings.located_partitions,
-            topic_replication_factor=settings.replication,
-            consumer_auto_offset_reset="earliest",
-            consumer_max_fetch_size=FETCH_BYTES,
-            producer_max_request_size=LARGEST_MESSAGE,
-            producer_linger=0,
-            producer_max_batch_size=settings.producer_batch_bytes,
-            broker_max_poll_records=FETCH_RECORDS,
-            broker_commit_interval=settings.commit_seconds,
-            broker_session_timeout=settings.session_timeout_s,
-            broker_heartbeat_interval=min(HEARTBEAT_S, settings.session_timeout_s / 5),
-            broker_rebalance_timeout=settings.session_timeout_s,
-            stream_buffer_maxsize=8,  # each item is a whole fetch; one agent's full buffer makes all others wait
-        )
-        app.transport = FetchTransport([URL(f"kafka://{host}") for host in settings.bootstrap.split(",")], app)
-        topics = self.topics
-        app.fetch_topics = frozenset({topics.ed, topics.police, topics.feedback, topics.located, topics.alerts})
-        app.joined_topics = frozenset({topics.ed, topics.police})
-        app.fetch_wait_ms = settings.fetch_wait_ms
-        app.tables._changelog_queue = app.FlowControlQueue(maxsize=app.conf.stream_buffer_maxsize)
-        app.on_partitions_revoked.connect(self._on_revoked, weak=False)
-        app.on_rebalance_complete.connect(self._on_recovered, weak=False)
-        return app
 
     def _declare_agents(self) -> Any:
         app = self.faust

@@ -16,6 +16,7 @@ from alerts.audit_verify import Placed, read_entry
 from schemas.audit import AuditEntry, AuditEvent, ChainHead
 from schemas.base import Clock, ToldError
 from schemas.settings import Settings
+from streams.asked import asked
 from streams.metrics import Metrics
 from streams.topics import ORDERLY, Topics
 
@@ -76,7 +77,7 @@ class AuditTrail:
     def begin(self) -> None:
         """Have the heads read that the first entry names, so that it need not wait for them."""
         if self._reading is None:
-            self._reading = asyncio.get_running_loop().run_in_executor(None, self._heads)
+            self._reading = asyncio.create_task(asked(self._heads))
 
     async def record(self, *events: AuditEvent) -> None:
         """Append events, each after the broker has answered for the one before: so no chain has a gap.

@@ -25,6 +25,7 @@ from schemas.disclosure import Disclosed
 from schemas.routes import FeedSink, MailSink, Route, RoutesFile, TeamsSink, WebhookSink, secret
 from schemas.settings import Settings
 from streams.alert_log import Logged, read_alert_log
+from streams.asked import READ_S, asked
 from streams.delivery_books import KafkaBooks
 from streams.feed_pages import FeedPages
 from streams.metrics import Metrics
@@ -313,7 +314,7 @@ class RouteReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             return told_last(read_alert_log(self._settings), self._route, ledger, self._disclosers, since)
 
         try:
-            await adapter.fill(await asyncio.to_thread(find))
+            await adapter.fill(await asked(find, READ_S))
         except DeliveryError as error:
             log.warning(
                 "route %s cannot be filled yet: %s", self._route.id, error
@@ -371,10 +372,10 @@ class Deliveries:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Begin to read. Raises KafkaException or KafkaError when the broker does not answer."""
+        """Begin to read. Raises KafkaException, KafkaError or NoAnswerError when the broker does not answer."""
         if not self._readers:
             return
-        await asyncio.to_thread(begin_routes, self._settings, list(self._readers), self._feeds)
+        await asked(lambda: begin_routes(self._settings, list(self._readers), self._feeds), READ_S)
         await self._books.start()
         self._tasks = [asyncio.create_task(reader.run()) for reader in self._readers.values()]
 

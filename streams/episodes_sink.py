@@ -16,6 +16,7 @@ from schemas.alert import AlertEvent
 from schemas.base import Clock
 from schemas.routes import REDIS_ROUTE
 from streams.alert_log import Logged
+from streams.asked import READ_S, asked
 from streams.episodes_store import EpisodeStore
 from streams.fetch import Fetch
 from streams.metrics import Metrics
@@ -129,7 +130,7 @@ class EpisodesSink:
             if not self._owes and await self._store.is_filled():
                 return
             self._owes = False  # what comes from here on is in the queue, or owed again
-            logged = await asyncio.to_thread(self._read)
+            logged = await asked(self._read, READ_S)
             for event in await self._store.fill([one.event for one in logged]):
                 self._notify(event)
         except (RedisError, OSError, KafkaException) as error:

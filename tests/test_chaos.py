@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -15,13 +16,13 @@ import pytest
 
 from alerts.monitor import RegionMonitor
 from alerts.schedule import Arrival, ReplaySchedule
+from chaos.endings import Ending
 from chaos.installation import DETECTION, chaos_settings, write_region
 from chaos.outcome import Outcome, RegionOutcome, differences, differences_from_truth, open_by_alerts
 from chaos.plan import QUICK, Scale, Trouble, plan_round
 from chaos.poison import REASONS
 from chaos.proxy import Line, Proxy
 from chaos.records import Log, Refused, build_log, canonical, chaos_region
-from chaos.round import last_words
 from chaos.workers import environment
 from schemas.alert import AlertReason, EpisodeState, alert_event
 from schemas.located import HEARTBEAT, KIND_NAMES
@@ -240,12 +241,32 @@ def test_a_line_passes_falls_silent_and_is_cut() -> None:
             proxy.stop()
 
 
-def test_the_last_words_of_a_worker_are_those_of_its_last_start() -> None:
-    start = '{"level": "info", "message": "[^HotspotApp]: Starting..."}'
-    grave = '{"level": "critical", "message": "worker stops: refused"}'
-    assert last_words(f"{start}\n{grave}\nafterwards\n") == grave
-    assert last_words(f"{start}\nFatal Python error: Aborted\n\nThread 1\n") == "Fatal Python error: Aborted"
-    assert last_words(f"{start}\n{grave}\n{start}\nall well\n") == ""
+GRAVE = '{"level": "critical", "message": "worker stops: refused"}'
+LOST = '{"level": "critical", "message": "The group of workers did not hear of this one for longer than its session."}'
+
+
+@pytest.mark.parametrize(
+    ("log", "words"),
+    [
+        (f"{GRAVE}\nafterwards\n", "worker stops: refused"),
+        (f"{GRAVE}\nFatal Python error: Aborted\n\nThread 1\n", "Fatal Python error: Aborted"),
+        ('{"level": "info", "message": "well"}\nKafka does not answer.\n', "Kafka does not answer."),
+        ("", ""),
+    ],
+)
+def test_the_words_of_an_ending_are_its_last_grave_ones_or_its_last(log: str, words: str) -> None:
+    assert Ending(1, log).words == words
+
+
+def test_an_ending_is_told_by_its_code_and_its_log() -> None:
+    assert Ending(0, LOST).is_orderly
+    assert Ending(-signal.SIGTERM, "").is_orderly
+    assert not Ending(1, LOST).is_orderly
+    assert Ending(-signal.SIGKILL, "").is_late
+    assert Ending(1, "worker had not stopped after 25 s").is_late
+    assert not Ending(1, LOST).is_late
+    assert Ending(1, LOST).cause == "session lost"
+    assert Ending(1, GRAVE).cause is None
 
 
 # --- rounds ------------------------------------------------------------------------------------------------------

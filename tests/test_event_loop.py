@@ -133,3 +133,18 @@ async def test_a_worker_told_to_stop_as_it_starts_has_not_failed(
     assert await worker.stop()
     await asyncio.wait_for(starting, 10)
     assert worker.failure is None
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6])
+async def test_a_worker_told_to_stop_at_any_moment_of_its_start_begins_nothing_more(
+    embedded: Installation, after_s: float
+) -> None:
+    worker = app.Worker(embedded.settings(), [hampshire()])
+    starting = asyncio.create_task(worker.start())
+    await asyncio.sleep(after_s)
+    assert await worker.stop()
+    await asyncio.wait_for(starting, 10)
+    await asyncio.sleep(0.3)
+    assert worker.failure is None
+    names = {task.get_coro().__qualname__ for task in asyncio.all_tasks()}  # type: ignore[union-attr]  # there are no others
+    assert not {name for name in names if name.startswith(("EpisodesSink", "Worker", "RouteReader"))}
