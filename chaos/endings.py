@@ -13,9 +13,13 @@ KILLED: Final = (-signal.SIGABRT, -signal.SIGKILL)
 LATE: Final = "worker had not stopped after"
 #: A line that says that a worker cannot go on.
 GRAVE: Final = re.compile(r'"level": "critical"|^Fatal Python error')
-#: For what a worker gives up, to be started again: what it had in hand is another's by then, or cannot be told anyone.
+#: For what a worker may give up, to be started again: what it had in hand is another's by then, or no broker takes it.
 EXPECTED: Final = {
     "session lost": re.compile("did not hear of this one for longer than its session"),
+    "no broker": re.compile(
+        "Kafka does not answer as it should|client of Kafka did not come back|KafkaConnectionError|NodeNotReadyError"
+        "|RequestTimedOutError|KafkaTimeoutError"
+    ),
 }
 
 

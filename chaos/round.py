@@ -118,12 +118,10 @@ class Round:
                 if name == TRIES[-1]:
                     raise
         report.starts = sum(worker.starts for worker in workers)
-        report.ended_by_themselves = Counter(
-            ending.cause or ending.words for worker in workers for ending in worker.ended_by_itself
-        )
         assert calm is not None  # the first run has it
         if not report.wrong:
             self._compare(run, calm, report)
+        look_at_endings(workers, report)
         report.alerts = len(calm.alerts)
         report.episodes = len({ident.rpartition(".")[0] for ident in calm.alerts})
         report.refused = len(calm.refused)
@@ -137,6 +135,7 @@ class Round:
             run.publish(self._log.messages, 0.0, self._plan.choice(f"log {self._plan.log}/bursts"))
             report.wrong += self._wait(run, workers, "the undisturbed run")
             finish(workers, report)
+        look_at_endings(workers, report)
         calm = read_outcome(run.settings, self._regions)
         wrong = [*run.differences_from_log(self._log), *differences_from_truth(calm, self._log.truth)]
         report.wrong += [f"undisturbed: {sentence}" for sentence in wrong]
@@ -295,6 +294,16 @@ def finish(workers: Sequence[WorkerProcess], report: Report) -> None:
             worker.ended_by_itself.append(ending)
         else:
             report.wrong.append(sentence)
+
+
+def look_at_endings(workers: Sequence[WorkerProcess], report: Report) -> None:
+    """Report who ended unasked: it is started again and loses nothing, but only some things are a reason to."""
+    for worker in workers:
+        for ending in worker.ended_by_itself:
+            report.ended_by_themselves[ending.cause or "see below"] += 1
+            if ending.cause is None:
+                why = f"with code {ending.code}: see {worker.log}: {ending.words}"
+                report.wrong.append(f"worker {worker.number} ended by itself {why}")
 
 
 @contextmanager

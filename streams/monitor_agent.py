@@ -5,28 +5,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
-from alerts.audit import delivered, said_by
+from alerts.audit import said_by
 from alerts.monitor import LOOKS_AT_ONCE, LookOutcome, RegionMonitor, Tally
 from alerts.schedule import Arrival
 from processors.recalibration import CalibrationOrder
 from processors.warm import warm_up
-from schemas.alert import AlertEvent, LookReports, alert_event
+from schemas.alert import alert_event
 from schemas.base import Clock, utc_now
 from schemas.deadletter import DeadLetter
 from schemas.feedback import Feedback
-from schemas.feeds import FeedProblem
 from schemas.layers import LayerSettings
 from schemas.reasons import RejectReason
-from schemas.region import RegionFile
 from schemas.settings import Settings
 from streams.accounting import Accounting
 from streams.audit import Record, Send
 from streams.fetch import Fetch
+from streams.findings import Findings, Standing
 from streams.holding import Alone, Backlog, Held, Membership, Part, SessionLostError
 from streams.located import LocatedBatch
 from streams.memory import give_back
@@ -39,18 +37,6 @@ T = TypeVar("T")
 
 #: A fetch that was published longer ago than this is backlog: it is applied, and looked at when the backlog is done.
 BACKLOG_S = 2.0
-LOOKS_A_MESSAGE = 500
-
-
-class _Standing(NamedTuple):
-    """How a region stands after a step."""
-
-    episodes: int
-    mutes: int
-    calibrated_at: int | None
-    fitted_at: int | None
-    wrong: frozenset[tuple[str, FeedProblem]]
-    """Sources, and what is wrong with them."""
 
 
 class _Done(NamedTuple):
@@ -66,7 +52,7 @@ class _Done(NamedTuple):
     """What people said that the step took in."""
     order: CalibrationOrder | None
     """The calibration that is to be made."""
-    standing: _Standing
+    standing: Standing
     """Taken in the kernel thread: by the time it is told, the next step may be under way there."""
 
 
@@ -88,20 +74,20 @@ class Monitoring:
         """`described`: regions that this worker has a file of; `build` makes what such a region starts from."""
         self._described, self._build = described, build
         self._send, self._flush, self._accounting = send, flush, accounting
-        self._record, self._clock = record, clock
+        self._record = record
         self._membership = membership or Alone()
         self._replay = settings.clock == "replay"
         self._topics = Topics(settings.prefix)
         self._metrics = accounting.metrics
+        self._findings = Findings(self._topics, send, record, accounting.metrics, clock)
+        self.alert_latencies_ms = self._findings.alert_latencies_ms
         self._kernels = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hotspot-kernels")
-        self._reports = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hotspot-reports")
         self._held: dict[str, Held] = {}
         self._let_go: dict[str, Held] = {}
         self._under_way: dict[str, set[asyncio.Task[None]]] = {}
         self._one_calibration = asyncio.Lock()
         self._calibrations: set[asyncio.Task[None]] = set()
         self._stopping = False
-        self.alert_latencies_ms: deque[float] = deque(maxlen=10_000)
 
     async def warm_up(self) -> None:
         """Compile the kernels before the worker joins its group: compiling takes longer than a session lasts."""
@@ -145,7 +131,7 @@ class Monitoring:
         kept = self._let_go.pop(region, None)
         if kept is not None and not kept.unsaved and kept.next_offset == saved.next_offset:
             # Nobody has gone on with it since the rebalance: it is what would be restored.
-            await self._publish(saved.outbox)
+            await self._findings.publish(saved.outbox)
             self._held[region] = kept
             return kept
         if kept is not None:
@@ -154,7 +140,7 @@ class Monitoring:
         if saved.parts:
             await self._in_kernel_thread(lambda: monitor.restore(saved.parts))
             await self._in_kernel_thread(give_back)
-            await self._publish(saved.outbox)
+            await self._findings.publish(saved.outbox)
         held = self._held[region] = Held(monitor, saved.next_offset, Backlog(looked_s=time.monotonic()))
         if saved.parts and self._replay:
             # Looks that were due when the last holder ended.
@@ -209,8 +195,8 @@ class Monitoring:
 
     def stop(self) -> None:
         """Wait for the kernel that runs and end the threads. A calibration need not come to its end."""
-        for threads in (self._kernels, self._reports):
-            threads.shutdown(wait=True, cancel_futures=True)
+        self._kernels.shutdown(wait=True, cancel_futures=True)
+        self._findings.stop()
 
     async def _advance(self, region: str, held: Held, part: Part, state: RegionState) -> None:
         """See to it that a part is applied, and looked at until nothing is due, and that what came of it is written.
@@ -299,11 +285,11 @@ class Monitoring:
         state.save(region, done.parts, outbox, next_offset, add=done.add)
         await self._flush()
         self._stay_in_session()
-        await self._publish(outbox)
-        sent = await self._report(held.monitor, done.looks)
+        await self._findings.publish(outbox)
+        sent = await self._findings.report(held.monitor, done.looks)
         if done.looks and not self._replay:
             sent += await self._send_layers(region, held)
-        self._observe(held.monitor.region, done, outbox, published_ms)
+        self._findings.observe(held.monitor.region, done.looks, done.standing, outbox, published_ms)
         return sent
 
     def _stay_in_session(self) -> None:
@@ -334,7 +320,7 @@ class Monitoring:
         else:
             tally, looks = monitor.advance(inputs, newest_s)
         order = monitor.detector.take_order()
-        return _Done(tally, looks, *held.snapshot(), said, order, _standing(monitor))
+        return _Done(tally, looks, *held.snapshot(), said, order, Standing.of(monitor))
 
     def _must_wait(self, held: Held, batches: Sequence[LocatedBatch]) -> bool:
         """Whether these are applied without a look, as more that is known to the broker is yet to come."""
@@ -342,26 +328,6 @@ class Monitoring:
         records = [batch for batch in batches if len(batch.rows)]
         old = bool(records) and all(batch.published_ms < fresh_ms for batch in records)
         return held.backlog.holds(time.monotonic(), old=old, tick=not records)
-
-    async def _publish(self, outbox: list[AlertEvent]) -> None:
-        recipient = f"topic/{self._topics.alerts}"
-        await self._record(*(delivered(event, recipient, self._clock()) for event in outbox))
-        sent = [
-            await self._send(self._topics.alerts, event.subject.encode(), event.model_dump_json().encode())
-            for event in outbox
-        ]
-        await asyncio.gather(*sent)
-
-    async def _report(self, monitor: RegionMonitor, looks: list[LookOutcome]) -> list[Awaitable[Any]]:
-        """Tell what looks found, alert or not."""
-        region, topic = monitor.region.id, self._topics.detections
-        found = [look for look in looks if look.found]
-        sent = []
-        for start in range(0, len(found), LOOKS_A_MESSAGE):
-            some = found[start : start + LOOKS_A_MESSAGE]
-            report = await asyncio.get_running_loop().run_in_executor(self._reports, _report, monitor, some)
-            sent.append(await self._send(topic, region.encode(), report))
-        return sent
 
     async def _send_layers(self, region: str, held: Held) -> list[Awaitable[Any]]:
         """The map layers, once a day: on the first look of it."""
@@ -374,44 +340,5 @@ class Monitoring:
             for message in await self._in_kernel_thread(lambda: list(held.monitor.layers(LayerSettings())))
         ]
 
-    def _observe(self, region: RegionFile, done: _Done, outbox: list[AlertEvent], published_ms: int) -> None:
-        metrics, standing = self._metrics, done.standing
-        metrics.looks.labels(region.id).inc(len(done.looks))
-        metrics.episodes_open.labels(region.id).set(standing.episodes)
-        metrics.mutes_active.labels(region.id).set(standing.mutes)
-        for look in done.looks:
-            for taken in look.feedback:
-                metrics.feedback.labels(region.id, taken.result.value).inc()
-                log.info("feedback on episode %s: %s", taken.episode_id, taken.result.value)
-        if standing.calibrated_at is not None:
-            metrics.calibrated.labels(region.id).set(standing.calibrated_at)
-        if standing.fitted_at is not None:
-            metrics.baseline_fitted.labels(region.id).set(standing.fitted_at)
-        if done.looks:
-            for source in region.sources:
-                for problem in FeedProblem:
-                    metrics.feed_problem.labels(source.id, problem.value).set((source.id, problem) in standing.wrong)
-        for event in outbox:
-            metrics.alerts.labels(region.id, event.data.reason.value).inc()
-            if published_ms:
-                latency_s = max(0.0, time.time() - published_ms / 1000)
-                metrics.alert_latency.observe(latency_s)
-                self.alert_latencies_ms.append(latency_s * 1000)
-
     async def _in_kernel_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._kernels, work)
-
-
-def _report(monitor: RegionMonitor, looks: list[LookOutcome]) -> bytes:
-    return LookReports(region=monitor.region.id, looks=tuple(monitor.reports(looks))).model_dump_json().encode()
-
-
-def _standing(monitor: RegionMonitor) -> _Standing:
-    calibration, baseline = monitor.calibration, monitor.detector.baseline
-    return _Standing(
-        len(monitor.episodes),
-        len(monitor.mutes()),
-        None if calibration is None else calibration.made_at,
-        None if baseline is None else baseline.fitted_at,
-        frozenset((notice.source, notice.problem) for notice in monitor.notices()),
-    )
