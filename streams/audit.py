@@ -18,6 +18,7 @@ from schemas.base import Clock, ToldError
 from schemas.settings import Settings
 from streams.asked import asked
 from streams.metrics import Metrics
+from streams.tasks import seen
 from streams.topics import ORDERLY, Topics
 
 #: So many of the newest messages of each partition are read for the heads of other chains. What is older was named by
@@ -25,6 +26,8 @@ from streams.topics import ORDERLY, Topics
 NEWEST = 5_000
 NAMES_AFTER_ENTRIES = 100
 NAMES_AFTER = timedelta(days=1)
+#: Who looks at something waits so long for the broker, which must have it on record before, seconds.
+PERSON_S = 10.0
 _NO_LEADER_YET = (
     KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.LEADER_NOT_AVAILABLE,
@@ -77,7 +80,7 @@ class AuditTrail:
     def begin(self) -> None:
         """Have the heads read that the first entry names, so that it need not wait for them."""
         if self._reading is None:
-            self._reading = asyncio.create_task(asked(self._heads))
+            self._reading = seen(asyncio.create_task(asked(self._heads)))
 
     async def record(self, *events: AuditEvent) -> None:
         """Append events, each after the broker has answered for the one before: so no chain has a gap.
@@ -127,7 +130,7 @@ def record_now(
     Raises NoTrailError where there is no trail, KafkaException when the broker refuses.
     """
     topic = Topics(settings.prefix).audit
-    named = read_heads(settings) if heads is None else heads
+    named = read_heads(settings, timeout_s=PERSON_S) if heads is None else heads
     producer = Producer({"bootstrap.servers": settings.bootstrap, **ORDERLY})
     chain, entries, refused = _new_chain(role), list[AuditEntry](), list[KafkaException]()
 
@@ -138,19 +141,19 @@ def record_now(
     for event in events:
         entry = chain.link(event, clock(), named if chain.head is None else ())
         producer.produce(topic, entry_bytes(entry), event.actor.encode(), on_delivery=answered)
-        left = producer.flush(30.0)
+        left = producer.flush(PERSON_S)
         if refused:
             raise refused[0]
         if left:
-            raise KafkaException(f"{topic}: no answer within 30 s")
+            raise KafkaException(f"{topic}: no answer within {PERSON_S:.0f} s")
         chain = chain.after(entry)
         entries.append(entry)
     return entries
 
 
-def read_heads(settings: Settings) -> Sequence[ChainHead]:
+def read_heads(settings: Settings, *, timeout_s: float = 30.0) -> Sequence[ChainHead]:
     """How far each chain has come of which something is among the newest messages. Raises KafkaException."""
-    return latest_heads(entries_of(read_trail(settings, newest=NEWEST)))
+    return latest_heads(entries_of(read_trail(settings, newest=NEWEST, timeout_s=timeout_s)))
 
 
 def entries_of(placed: Iterable[Placed]) -> list[AuditEntry]:

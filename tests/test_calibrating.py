@@ -314,6 +314,21 @@ async def test_who_takes_a_region_over_makes_the_calibration_that_its_holder_did
         await second.end()
 
 
+async def test_none_is_made_for_a_region_that_is_anothers_by_its_turn(held: Held, past: LocatedArray) -> None:
+    region = Region()
+    try:
+        async with region.agent._one_calibration:  # that of another region is being made
+            await region.load(past)
+            region.agent.release()
+            region.agent.keep_only(set())
+            assert region.agent.is_calibrating
+        await until(lambda: not region.agent.is_calibrating, "its turn has come", MADE_S)
+        assert not held.begun.is_set()
+    finally:
+        held.let.set()
+        await region.end()
+
+
 async def test_a_calibration_that_fails_fails_the_region(held: Held, past: LocatedArray) -> None:
     region = Region()
     held.error = ArithmeticError("no tail")

@@ -21,7 +21,7 @@ from schemas.settings import Settings
 from streams import app as composition
 from streams.app import Worker
 from streams.fetch import Fetch, FetchConsumer, Listed
-from streams.topics import Topics
+from streams.topics import Topics, create_topics
 from tests.builders import hampshire
 from tests.running import Installation, publish, running_worker, until
 
@@ -246,8 +246,10 @@ async def test_a_write_that_the_broker_refuses_is_an_error_of_who_waits_for_it(w
 async def test_aiokafka_takes_no_partitions_for_all_of_them_and_ours_gets_none(native: Installation) -> None:
     """Where all others are held back, a standby would read its changelog into the void."""
     settings = native.settings()
-    publish(settings, Topics(settings.prefix).feedback, [(b"key", b"value")] * 3)
-    places = [TopicPartition(Topics(settings.prefix).feedback, number) for number in range(2)]
+    create_topics(settings)
+    located = Topics(settings.prefix).located
+    publish(settings, located, [(b"key", b"value")] * 3)
+    places = [TopicPartition(located, number) for number in range(2)]
     consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap, auto_offset_reset="earliest")
     await consumer.start()
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -49,9 +50,17 @@ def replay(out: Path, *where: str) -> Replayed:
 
 
 @pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> Replayed:
+def both(tmp_path_factory: pytest.TempPathFactory) -> list[Replayed]:
+    """Two replays beside each other."""
+    places = [tmp_path_factory.mktemp(name) for name in ("first", "second")]
+    with ThreadPoolExecutor() as threads:
+        return list(threads.map(lambda place: replay(place, "--embedded"), places))
+
+
+@pytest.fixture(scope="module")
+def first(both: list[Replayed]) -> Replayed:
     """The replay that the others are compared with."""
-    return replay(tmp_path_factory.mktemp("first"), "--embedded")
+    return both[0]
 
 
 def test_every_record_is_accounted_for(first: Replayed) -> None:
@@ -106,8 +115,9 @@ def test_looks_are_at_quarters_and_windows_end_with_what_was_known(first: Replay
             assert as_of - datetime.fromisoformat(alert["window"]["start"]) >= timedelta(hours=6)
 
 
-def test_a_second_run_writes_the_same_bytes(first: Replayed, tmp_path: Path) -> None:
-    assert replay(tmp_path, "--embedded").lines == first.lines
+def test_a_second_run_writes_the_same_bytes(both: list[Replayed]) -> None:
+    first, second = both
+    assert second.lines == first.lines
 
 
 @pytest.mark.connected
