@@ -20,6 +20,8 @@ EXPECTED: Final = {
         "Kafka does not answer as it should|client of Kafka did not come back|KafkaConnectionError|NodeNotReadyError"
         "|RequestTimedOutError|KafkaTimeoutError"
     ),
+    # aiokafka's sender ends by an error of its own where a connection breaks at the wrong moment, and sends no more.
+    "producer ended": re.compile("Unexpected error during batch delivery"),
 }
 
 
